@@ -1,0 +1,115 @@
+use crate::AppName;
+use serde::{Deserialize, Serialize};
+
+/// Bounds of one call, fixed when the app is deployed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Fuel units that one call may burn.
+    pub fuel: u64,
+    /// Bytes of linear memory, all of a call's memories together.
+    pub memory: u64,
+    /// Table elements, all of a call's tables together.
+    pub table_elements: u64,
+    /// Core instances, memories and tables that one call may hold, each.
+    pub instances: u32,
+    /// Resource handles that one call may hold at once.
+    pub handles: u32,
+    /// Bytes of the encoded result.
+    pub result: u64,
+    /// Bytes of standard output and standard error kept of one call.
+    pub log: u64,
+    /// Milliseconds of wall time.
+    pub wall_time_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fuel: 10_000_000,
+            memory: 64 << 20,
+            table_elements: 100_000,
+            instances: 64,
+            handles: 10_000,
+            result: 4 << 20,
+            log: 64 << 10,
+            wall_time_ms: 30_000,
+        }
+    }
+}
+
+/// One app in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppSummary {
+    pub name: AppName,
+    /// SHA-256 of the uploaded `.wasm`, lower-case hex.
+    pub code_hash: String,
+    /// Size of the uploaded `.wasm`, bytes.
+    pub size: u64,
+    /// SHA-256 of the owner's SubjectPublicKeyInfo, lower-case hex.
+    pub owner: String,
+}
+
+/// Every app in the enclave, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppList {
+    pub apps: Vec<AppSummary>,
+}
+
+/// What an app is, and what it did since it was deployed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppDescription {
+    #[serde(flatten)]
+    pub summary: AppSummary,
+    /// The component's own WIT, as text.
+    pub wit: String,
+    pub limits: Limits,
+    /// Names of the environment variables; values are secret.
+    pub environment: Vec<String>,
+    /// Imports, full WIT names.
+    pub imports: Vec<String>,
+    pub exports: Vec<ExportDescription>,
+    /// Bytes of the executable pool that the app's native code holds.
+    pub code_bytes: u64,
+    /// Milliseconds that compiling took.
+    pub compile_ms: u64,
+    /// All functions together.
+    pub total: FunctionCounters,
+    /// By export name; functions that were never called are left out.
+    pub functions: std::collections::BTreeMap<String, FunctionCounters>,
+}
+
+/// A function that can be called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportDescription {
+    /// `function`, or `namespace:package/interface@version#function`.
+    pub name: String,
+    pub parameters: Vec<ParameterDescription>,
+    /// WIT text of the result type; absent where the function returns nothing.
+    pub result: Option<String>,
+    /// Why calls cannot carry its types, where they cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_callable: Option<String>,
+}
+
+/// One parameter of an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterDescription {
+    pub name: String,
+    /// The type in WAVE notation, such as `list<u8>`.
+    #[serde(rename = "type")]
+    pub ty: String,
+}
+
+/// What calls did, since the app was deployed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionCounters {
+    pub calls: u64,
+    pub errors: u64,
+    pub fuel_min: u64,
+    pub fuel_max: u64,
+    pub fuel_total: u64,
+    pub wall_us_min: u64,
+    pub wall_us_max: u64,
+    pub wall_us_total: u64,
+}

@@ -1,0 +1,19 @@
+use serde::{Deserialize, Serialize};
+
+/// Media type of a call whose body is a JSON array of strings, one WAVE value for each parameter in order. Its result
+/// is WAVE in a JSON string.
+pub const WAVE_ARGUMENTS: &str = "application/vnd.cloister.wave+json";
+
+/// What a call returned and what it cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallResponse {
+    /// The result: JSON derived from its WIT type, or a string of WAVE where the arguments were WAVE. `null` where the
+    /// function returns nothing.
+    pub result: serde_json::Value,
+    /// Fuel units burnt.
+    pub fuel: u64,
+    /// Microseconds from instantiation to the encoded result, by the host's clock.
+    pub wall_us: u64,
+    /// SHA-256 of the component that answered, lower-case hex.
+    pub code_hash: String,
+}

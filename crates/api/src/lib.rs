@@ -1,0 +1,32 @@
+//! Types of the admin and call protocol.
+//!
+//! One crate for both sides, so that the server and its clients cannot drift apart. Every request body is bounded by
+//! a constant here before it is parsed. The protocol itself is described in `docs/design/protocol.md`.
+#![forbid(unsafe_code)]
+
+mod app;
+mod call;
+mod configuration;
+mod deploy;
+mod evidence;
+mod name;
+mod problem;
+
+pub use app::{
+    AppDescription, AppList, AppSummary, ExportDescription, FunctionCounters, Limits, ParameterDescription,
+};
+pub use call::{CallResponse, WAVE_ARGUMENTS};
+pub use configuration::{Configuration, InvalidKeyFingerprint, KeyFingerprint};
+pub use deploy::{DeployEvent, DeploySettings, EnvironmentVariable, SETTINGS_HEADER};
+pub use evidence::{EvidenceRequest, EvidenceResponse};
+pub use name::{AppName, InvalidAppName};
+pub use problem::{Code, Problem, Trap, TrapFrame};
+
+/// Longest JSON body that a call may send, in bytes.
+pub const MAX_CALL_BODY: usize = 16 << 20;
+/// Longest value of [`SETTINGS_HEADER`], in bytes.
+pub const MAX_SETTINGS: usize = 16 << 10;
+/// Media type of an uploaded component.
+pub const WASM: &str = "application/wasm";
+/// Media type of a stream of [`DeployEvent`]s, one JSON text a line.
+pub const NDJSON: &str = "application/x-ndjson";

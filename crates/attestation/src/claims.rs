@@ -1,0 +1,315 @@
+use crate::codec::{ClaimsError, MAX_CLAIMS, Reader, Writer};
+use crate::keys::POINT_LEN;
+use crate::{HASH_LEN, sha256};
+use cloister_api::{AppName, Limits};
+
+/// What an enclave says of itself. The SHA-256 of the canonical encoding is the report data of its quote, so the
+/// hardware vouches that this enclave said it, and the enclave's code for the truth of it.
+///
+/// Two things are not in here. The measurement is in the quote itself. Whether the hardware is simulated, an enclave
+/// cannot know: that is decided by the root of trust under which the quote verifies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// SHA-256 of the SubjectPublicKeyInfo of the key in the TLS certificate.
+    pub tls_key: [u8; HASH_LEN],
+    /// The public key of session bindings, an uncompressed P-256 point.
+    pub session_key: [u8; POINT_LEN],
+    pub boot: Boot,
+    /// SHA-256 of the boot configuration, byte for byte as the enclave read it.
+    pub configuration: [u8; HASH_LEN],
+    /// Keys that may deploy apps: SHA-256 of the SubjectPublicKeyInfo, ascending, none twice.
+    pub owners: Vec<[u8; HASH_LEN]>,
+    /// The sealed volume; `None` where the enclave keeps nothing.
+    pub volume: Option<Volume>,
+    pub freshness: Freshness,
+    /// By name, ascending, none twice.
+    pub apps: Vec<AppClaims>,
+}
+
+/// One start of the enclave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// Random, chosen by the enclave at its start: equal for all evidence of one run, and for no other.
+    pub id: [u8; 16],
+    /// Seconds since 1970, as the host told. The enclave cannot check it.
+    pub told_time: u64,
+}
+
+/// The state of the sealed volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Grows with every start on this volume.
+    pub epoch: u64,
+    /// Root of the volume's Merkle tree when these claims were made.
+    pub root: [u8; HASH_LEN],
+}
+
+/// What protects the volume from being replaced by an older state of itself across restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Nothing does. A verifier can pin epoch and root.
+    None,
+}
+
+/// One app, as the enclave runs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppClaims {
+    pub name: AppName,
+    /// SHA-256 of the uploaded `.wasm`.
+    pub code_hash: [u8; HASH_LEN],
+    /// SHA-256 of the owner's SubjectPublicKeyInfo.
+    pub owner: [u8; HASH_LEN],
+    pub limits: Limits,
+    /// [`environment_hash`] of the names of its environment variables. Their values are secret.
+    pub environment: [u8; HASH_LEN],
+    pub upgrade: UpgradePolicy,
+    pub egress: Egress,
+}
+
+/// Who may replace an app's code while its data stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpgradePolicy {
+    /// The key that deployed it.
+    Owner,
+}
+
+/// Where an app may open connections to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Egress {
+    /// Nowhere.
+    None,
+}
+
+impl Claims {
+    /// The canonical encoding: RFC 8949, section 4.2.1.
+    ///
+    /// # Errors
+    /// [`ClaimsError`] where lists are out of order or the encoding would be longer than [`MAX_CLAIMS`].
+    pub fn encode(&self) -> Result<Vec<u8>, ClaimsError> {
+        ascending(&self.owners, |owner| owner, "owners")?;
+        ascending(&self.apps, |app| &app.name, "apps")?;
+        let mut writer = Writer::default();
+        writer.map(9);
+        writer.key(0).uint(VERSION);
+        writer.key(1).bytes(&self.tls_key);
+        writer.key(2).bytes(&self.session_key);
+        writer.key(3).map(2);
+        writer.key(0).bytes(&self.boot.id);
+        writer.key(1).uint(self.boot.told_time);
+        writer.key(4).bytes(&self.configuration);
+        writer.key(5).array(self.owners.len());
+        self.owners.iter().for_each(|owner| writer.bytes(owner));
+        match &self.volume {
+            None => writer.key(6).null(),
+            Some(volume) => {
+                writer.key(6).map(2);
+                writer.key(0).uint(volume.epoch);
+                writer.key(1).bytes(&volume.root);
+            }
+        }
+        writer.key(7).uint(self.freshness.code());
+        writer.key(8).array(self.apps.len());
+        self.apps.iter().for_each(|app| app.encode(&mut writer));
+        let encoded = writer.finish();
+        if encoded.len() > MAX_CLAIMS {
+            Err(ClaimsError::TooLong(encoded.len()))
+        } else {
+            Ok(encoded)
+        }
+    }
+
+    /// The claims in a canonical encoding. For every input, either this is an error, or encoding the result gives
+    /// the same bytes again.
+    ///
+    /// # Errors
+    /// [`ClaimsError`], also for whatever is not known to this version: a claim that a verifier does not understand
+    /// is not one that it may ignore.
+    pub fn decode(encoded: &[u8]) -> Result<Self, ClaimsError> {
+        if encoded.len() > MAX_CLAIMS {
+            return Err(ClaimsError::TooLong(encoded.len()));
+        }
+        let mut reader = Reader::new(encoded);
+        let entries = reader.map()?;
+        reader.key(0)?;
+        match reader.uint()? {
+            VERSION => {}
+            other => return Err(ClaimsError::Version(other)),
+        }
+        if entries != 9 {
+            return Err(ClaimsError::Shape {
+                expected: "nine claims",
+            });
+        }
+        let claims = Self {
+            tls_key: reader.key(1)?.bytes()?,
+            session_key: reader.key(2)?.bytes()?,
+            boot: Boot::decode(reader.key(3)?)?,
+            configuration: reader.key(4)?.bytes()?,
+            owners: reader.key(5)?.list(|reader| reader.bytes())?,
+            volume: Volume::decode(reader.key(6)?)?,
+            freshness: Freshness::decode(reader.key(7)?)?,
+            apps: reader.key(8)?.list(AppClaims::decode)?,
+        };
+        reader.end()?;
+        ascending(&claims.owners, |owner| owner, "owners")?;
+        ascending(&claims.apps, |app| &app.name, "apps")?;
+        Ok(claims)
+    }
+
+    /// The app of this name.
+    pub fn app(&self, name: &AppName) -> Option<&AppClaims> {
+        self.apps.iter().find(|app| app.name == *name)
+    }
+}
+
+impl Boot {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, ClaimsError> {
+        reader.map_of(2)?;
+        Ok(Self {
+            id: reader.key(0)?.bytes()?,
+            told_time: reader.key(1)?.uint()?,
+        })
+    }
+}
+
+impl Volume {
+    fn decode(reader: &mut Reader<'_>) -> Result<Option<Self>, ClaimsError> {
+        if reader.null() {
+            return Ok(None);
+        }
+        reader.map_of(2)?;
+        Ok(Some(Self {
+            epoch: reader.key(0)?.uint()?,
+            root: reader.key(1)?.bytes()?,
+        }))
+    }
+}
+
+impl Freshness {
+    fn code(self) -> u64 {
+        match self {
+            Self::None => 0,
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, ClaimsError> {
+        match reader.uint()? {
+            0 => Ok(Self::None),
+            _ => Err(ClaimsError::Shape {
+                expected: "a known freshness anchor",
+            }),
+        }
+    }
+}
+
+impl AppClaims {
+    fn encode(&self, writer: &mut Writer) {
+        writer.map(7);
+        writer.key(0).text(self.name.as_str());
+        writer.key(1).bytes(&self.code_hash);
+        writer.key(2).bytes(&self.owner);
+        let limits = &self.limits;
+        let numbers = [
+            limits.fuel,
+            limits.memory,
+            limits.table_elements,
+            limits.instances.into(),
+            limits.handles.into(),
+            limits.result,
+            limits.log,
+            limits.wall_time_ms,
+        ];
+        writer.key(3).array(numbers.len());
+        numbers.into_iter().for_each(|number| writer.uint(number));
+        writer.key(4).bytes(&self.environment);
+        writer.key(5).uint(match self.upgrade {
+            UpgradePolicy::Owner => 1,
+        });
+        writer.key(6).uint(match self.egress {
+            Egress::None => 0,
+        });
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, ClaimsError> {
+        reader.map_of(7)?;
+        Ok(Self {
+            name: reader.key(0)?.text()?.parse().map_err(|_| ClaimsError::Shape {
+                expected: "the name of an app",
+            })?,
+            code_hash: reader.key(1)?.bytes()?,
+            owner: reader.key(2)?.bytes()?,
+            limits: decode_limits(reader.key(3)?)?,
+            environment: reader.key(4)?.bytes()?,
+            upgrade: match reader.key(5)?.uint()? {
+                1 => UpgradePolicy::Owner,
+                _ => {
+                    return Err(ClaimsError::Shape {
+                        expected: "a known upgrade policy",
+                    });
+                }
+            },
+            egress: match reader.key(6)?.uint()? {
+                0 => Egress::None,
+                _ => {
+                    return Err(ClaimsError::Shape {
+                        expected: "a known egress rule",
+                    });
+                }
+            },
+        })
+    }
+}
+
+/// REPORTDATA of a quote over these encoded claims: their SHA-256, then 32 zero bytes.
+pub fn report_data(claims: &[u8]) -> [u8; 64] {
+    let mut data = [0; 64];
+    data[..HASH_LEN].copy_from_slice(&sha256(claims));
+    data
+}
+
+/// SHA-256 of the canonical encoding of the sorted array of names.
+pub fn environment_hash<'a>(names: impl IntoIterator<Item = &'a str>) -> [u8; HASH_LEN] {
+    let mut names = Vec::from_iter(names);
+    names.sort_unstable();
+    let mut writer = Writer::default();
+    writer.array(names.len());
+    names.into_iter().for_each(|name| writer.text(name));
+    sha256(&writer.finish())
+}
+
+fn decode_limits(reader: &mut Reader<'_>) -> Result<Limits, ClaimsError> {
+    if reader.array()? != 8 {
+        return Err(ClaimsError::Shape {
+            expected: "eight limits",
+        });
+    }
+    let narrow = |number: u64| {
+        u32::try_from(number).map_err(|_| ClaimsError::Shape {
+            expected: "a 32-bit limit",
+        })
+    };
+    Ok(Limits {
+        fuel: reader.uint()?,
+        memory: reader.uint()?,
+        table_elements: reader.uint()?,
+        instances: narrow(reader.uint()?)?,
+        handles: narrow(reader.uint()?)?,
+        result: reader.uint()?,
+        log: reader.uint()?,
+        wall_time_ms: reader.uint()?,
+    })
+}
+
+fn ascending<T, K: Ord>(list: &[T], key: impl Fn(&T) -> &K, what: &'static str) -> Result<(), ClaimsError> {
+    if list.is_sorted_by(|a, b| key(a) < key(b)) {
+        Ok(())
+    } else {
+        Err(ClaimsError::Order(what))
+    }
+}
+
+/// The version of the claims that this crate writes and reads.
+const VERSION: u64 = 1;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+use super::*;
+use proptest::prelude::*;
+
+#[test]
+fn claims_survive_encoding() {
+    for claims in [
+        example(),
+        Claims {
+            volume: None,
+            apps: Vec::new(),
+            owners: Vec::new(),
+            ..example()
+        },
+    ] {
+        let encoded = claims.encode().unwrap();
+        assert_eq!(Claims::decode(&encoded), Ok(claims));
+    }
+}
+
+/// The annotated example of `docs/design/evidence.md`, byte for byte.
+#[test]
+fn the_documented_example_is_what_is_encoded() {
+    let page = include_str!("../../../../docs/design/evidence.md");
+    let (_, example_block) = page.split_once("```cbor-hex\n").unwrap();
+    let (example_block, _) = example_block.split_once("```").unwrap();
+    let documented: String = example_block
+        .lines()
+        .flat_map(|line| line.split('#').next().unwrap_or("").chars())
+        .filter(|c| !c.is_whitespace())
+        .collect();
+    assert_eq!(documented, hex::encode(example().encode().unwrap()));
+    assert!(
+        page.contains(&hex::encode(sha256(&example().encode().unwrap()))),
+        "the page states the hash"
+    );
+}
+
+#[test]
+fn report_data_is_the_hash_and_zeroes() {
+    let data = report_data(b"abc");
+    assert_eq!(data[..32], sha256(b"abc"));
+    assert_eq!(data[32..], [0; 32]);
+}
+
+#[test]
+fn the_environment_hash_ignores_order() {
+    assert_eq!(environment_hash(["B", "A"]), environment_hash(["A", "B"]));
+    assert_ne!(environment_hash(["AB"]), environment_hash(["A", "B"]));
+    assert_eq!(environment_hash([]), sha256(&[0x80]));
+}
+
+#[test]
+fn every_prefix_and_every_longer_input_is_refused() {
+    let encoded = example().encode().unwrap();
+    for length in 0..encoded.len() {
+        assert!(Claims::decode(&encoded[..length]).is_err(), "{length} bytes");
+    }
+    assert_eq!(
+        Claims::decode(&[encoded, vec![0]].concat()),
+        Err(ClaimsError::Length)
+    );
+}
+
+/// A byte that was changed is refused, or it is the value of a claim and the change is seen in it.
+#[test]
+fn every_changed_byte_is_noticed() {
+    let original = example();
+    let encoded = original.encode().unwrap();
+    for at in 0..encoded.len() {
+        for value in 0..=u8::MAX {
+            let mut changed = encoded.clone();
+            changed[at] = value;
+            if let Ok(claims) = Claims::decode(&changed) {
+                assert_eq!(claims.encode().unwrap(), changed);
+                assert_eq!(claims == original, changed == encoded);
+            }
+        }
+    }
+}
+
+#[test]
+fn other_versions_are_named() {
+    let mut encoded = example().encode().unwrap();
+    encoded[2] = 2;
+    assert_eq!(Claims::decode(&encoded), Err(ClaimsError::Version(2)));
+}
+
+#[test]
+fn unknown_claims_are_refused() {
+    let mut encoded = example().encode().unwrap();
+    encoded[0] += 1;
+    encoded.extend_from_slice(&[9, 0]);
+    assert!(matches!(Claims::decode(&encoded), Err(ClaimsError::Shape { .. })));
+}
+
+#[test]
+fn lists_out_of_order_are_neither_encoded_nor_decoded() {
+    let swapped = Claims {
+        owners: vec![[2; 32], [1; 32]],
+        ..example()
+    };
+    assert_eq!(swapped.encode(), Err(ClaimsError::Order("owners")));
+    let twice = Claims {
+        apps: vec![app("a"), app("a")],
+        ..example()
+    };
+    assert_eq!(twice.encode(), Err(ClaimsError::Order("apps")));
+
+    let mut encoded = Claims {
+        owners: vec![[1; 32], [2; 32]],
+        ..example()
+    }
+    .encode()
+    .unwrap();
+    let first = encoded.windows(32).position(|window| window == [1; 32]).unwrap();
+    encoded[first..first + 32].fill(3);
+    assert_eq!(Claims::decode(&encoded), Err(ClaimsError::Order("owners")));
+}
+
+#[test]
+fn claims_that_do_not_fit_a_certificate_are_refused() {
+    let apps = (100..999).map(|number| app(&format!("app-{number}"))).collect();
+    assert!(matches!(
+        Claims { apps, ..example() }.encode(),
+        Err(ClaimsError::TooLong(_))
+    ));
+    assert_eq!(
+        Claims::decode(&vec![0; MAX_CLAIMS + 1]),
+        Err(ClaimsError::TooLong(MAX_CLAIMS + 1))
+    );
+}
+
+#[test]
+fn a_hundred_apps_fit() {
+    let apps = (100..200).map(|number| app(&format!("app-{number}"))).collect();
+    assert!(Claims { apps, ..example() }.encode().is_ok());
+}
+
+proptest! {
+    #[test]
+    fn any_claims_survive_encoding(claims in any_claims()) {
+        let encoded = claims.encode().unwrap();
+        prop_assert_eq!(Claims::decode(&encoded), Ok(claims));
+    }
+
+    #[test]
+    fn any_bytes_are_refused_or_canonical(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        if let Ok(claims) = Claims::decode(&bytes) {
+            prop_assert_eq!(claims.encode().unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn mutated_claims_are_refused_or_canonical(
+        claims in any_claims(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let mut bytes = claims.encode().unwrap();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Ok(claims) = Claims::decode(&bytes) {
+            prop_assert_eq!(claims.encode().unwrap(), bytes);
+        }
+    }
+}
+
+fn any_claims() -> impl Strategy<Value = Claims> {
+    let owners = proptest::collection::btree_set(any::<[u8; 32]>(), 0..4);
+    let volume = proptest::option::of((any::<u64>(), any::<[u8; 32]>()));
+    let apps = proptest::collection::btree_map("[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", any_limits(), 0..4);
+    (
+        any::<[u8; 32]>(),
+        any::<[u8; 16]>(),
+        any::<u64>(),
+        owners,
+        volume,
+        apps,
+    )
+        .prop_map(|(hash, id, told_time, owners, volume, apps)| Claims {
+            tls_key: hash,
+            session_key: [hash[0]; POINT_LEN],
+            boot: Boot { id, told_time },
+            configuration: hash,
+            owners: owners.into_iter().collect(),
+            volume: volume.map(|(epoch, root)| Volume { epoch, root }),
+            freshness: Freshness::None,
+            apps: apps
+                .into_iter()
+                .map(|(name, limits)| AppClaims { limits, ..app(&name) })
+                .collect(),
+        })
+}
+
+fn any_limits() -> impl Strategy<Value = Limits> {
+    (any::<[u64; 6]>(), any::<[u32; 2]>()).prop_map(|(wide, narrow)| Limits {
+        fuel: wide[0],
+        memory: wide[1],
+        table_elements: wide[2],
+        instances: narrow[0],
+        handles: narrow[1],
+        result: wide[3],
+        log: wide[4],
+        wall_time_ms: wide[5],
+    })
+}
+
+fn app(name: &str) -> AppClaims {
+    AppClaims {
+        name: name.parse().unwrap(),
+        code_hash: [0xc0; 32],
+        owner: [0x0a; 32],
+        limits: Limits::default(),
+        environment: environment_hash([]),
+        upgrade: UpgradePolicy::Owner,
+        egress: Egress::None,
+    }
+}
+
+fn example() -> Claims {
+    let mut session_key = [0x5e; POINT_LEN];
+    session_key[0] = 4;
+    Claims {
+        tls_key: [0x71; 32],
+        session_key,
+        boot: Boot {
+            id: [0xb0; 16],
+            told_time: 1_800_000_000,
+        },
+        configuration: [0xcf; 32],
+        owners: vec![[0x0a; 32]],
+        volume: None,
+        freshness: Freshness::None,
+        apps: vec![app("hello")],
+    }
+}

@@ -1,0 +1,249 @@
+use super::extract::{Extracted, ForeignRoot};
+use super::{
+    Check, CheckResult, Measurement, Observed, Outcome, Platform, Policy, Presented, TcbStatus, TrustAnchor,
+    VerificationReport, app_of_host,
+};
+use crate::{Claims, Freshness, HASH_LEN, report_data};
+use cloister_api::AppName;
+use dcap_qvl::quote::EnclaveReport;
+
+/// Makes every check of the policy. What a check needs and could not be extracted fails it.
+pub(super) fn compare(
+    extracted: &Extracted,
+    presented: &Presented<'_>,
+    observed: &Observed<'_>,
+    policy: &Policy,
+) -> VerificationReport {
+    let claims = extracted
+        .claims
+        .as_ref()
+        .map_err(|_| "the claims cannot be read".to_owned());
+    let quote = extracted
+        .quote
+        .as_ref()
+        .map_err(|_| "the quote cannot be read".to_owned());
+    let mut checks = vec![
+        result(Check::Claims, readable_claims(extracted)),
+        result(Check::Quote, readable_quote(extracted)),
+        result(Check::RootOfTrust, root_of_trust(extracted, &policy.anchor)),
+        result(Check::Signatures, signatures(extracted)),
+        result(Check::TcbStatus, tcb_status(extracted, &policy.tcb)),
+        result(Check::Debug, quote.clone().and_then(not_debuggable)),
+        result(
+            Check::MrEnclave,
+            quote
+                .clone()
+                .and_then(|quote| measurement(quote, &policy.mrenclave)),
+        ),
+        result(
+            Check::ClaimsQuoted,
+            quote.and_then(|quote| claims_quoted(quote, presented)),
+        ),
+        result(
+            Check::TlsKey,
+            claims.clone().and_then(|claims| tls_key(claims, extracted)),
+        ),
+        result(
+            Check::SessionBinding,
+            claims
+                .clone()
+                .and_then(|claims| binding(claims, presented, observed)),
+        ),
+        result(
+            Check::CertificateCodeHash,
+            claims
+                .clone()
+                .and_then(|claims| certificate_code_hash(claims, extracted, observed)),
+        ),
+    ];
+    for (app, expected) in &policy.apps {
+        let outcome = claims.clone().and_then(|claims| code_hash(claims, app, expected));
+        checks.push(result(Check::CodeHash { app: app.clone() }, outcome));
+    }
+    checks.push(result(Check::Freshness, claims.and_then(freshness)));
+    VerificationReport {
+        platform: platform(extracted, &policy.anchor),
+        checks,
+    }
+}
+
+/// `Err` is the reason of a failure.
+type Compared = Result<Outcome, String>;
+
+fn result(check: Check, outcome: Compared) -> CheckResult {
+    CheckResult {
+        check,
+        outcome: outcome.unwrap_or_else(|reason| Outcome::Failed { reason }),
+    }
+}
+
+fn platform(extracted: &Extracted, anchor: &TrustAnchor) -> Platform {
+    match (&extracted.root, anchor) {
+        (Err(_), _) => Platform::Unknown,
+        (Ok(_), TrustAnchor::Intel) => Platform::Hardware,
+        (Ok(_), TrustAnchor::Simulated { root_fingerprint }) => Platform::Simulated {
+            root: *root_fingerprint,
+        },
+    }
+}
+
+fn readable_claims(extracted: &Extracted) -> Compared {
+    match &extracted.claims {
+        Ok(_) => passed("canonical, version 1"),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn readable_quote(extracted: &Extracted) -> Compared {
+    extracted.quote.as_ref().map_err(Clone::clone)?;
+    passed("an SGX DCAP quote")
+}
+
+fn root_of_trust(extracted: &Extracted, anchor: &TrustAnchor) -> Compared {
+    match (&extracted.root, anchor) {
+        (Ok(_), TrustAnchor::Intel) => passed("Intel SGX Root CA"),
+        (Ok(_), TrustAnchor::Simulated { root_fingerprint }) => passed(format!(
+            "SIMULATED, the pinned root {}",
+            hex::encode(root_fingerprint)
+        )),
+        (Err(ForeignRoot::None), _) => Err("the quote has no readable certificate chain".to_owned()),
+        (Err(ForeignRoot::Other { fingerprint, subject }), TrustAnchor::Intel) => Err(format!(
+            "the quote is rooted in \"{subject}\", not in Intel's root: no SGX hardware is proven. If this is a soft \
+             platform that you mean to use, accept its root {}",
+            hex::encode(fingerprint)
+        )),
+        (Err(ForeignRoot::Other { fingerprint, subject }), TrustAnchor::Simulated { root_fingerprint }) => {
+            Err(format!(
+                "the quote is rooted in \"{subject}\" with the fingerprint {}, and the soft platform {} is expected",
+                hex::encode(fingerprint),
+                hex::encode(root_fingerprint)
+            ))
+        }
+    }
+}
+
+fn signatures(extracted: &Extracted) -> Compared {
+    extracted.signatures.as_ref().map_err(Clone::clone)?;
+    passed("from the root down to the enclave's report, against collateral that is valid now")
+}
+
+fn tcb_status(extracted: &Extracted, accepted: &[TcbStatus]) -> Compared {
+    match &extracted.signatures {
+        Err(_) => Err("the platform's status is not known, since the signatures do not verify".to_owned()),
+        Ok(status) if accepted.contains(status) && *status != TcbStatus::Revoked => {
+            passed(format!("{status}"))
+        }
+        Ok(status) => Err(format!(
+            "the platform is {status}, which this policy does not accept"
+        )),
+    }
+}
+
+fn not_debuggable(quote: &EnclaveReport) -> Compared {
+    let [flags, ..] = quote.attributes;
+    if flags & ATTRIBUTES_DEBUG != 0 {
+        return Err("the enclave runs in debug mode: its host can read and change all of it".to_owned());
+    }
+    passed("off")
+}
+
+fn measurement(quote: &EnclaveReport, expected: &Measurement) -> Compared {
+    let found = hex::encode(quote.mr_enclave);
+    match expected {
+        Measurement::Any => not_asked(format!("{found}; this policy accepts any")),
+        Measurement::Exactly(list) if list.contains(&quote.mr_enclave) => passed(found),
+        Measurement::Exactly(list) if list.is_empty() => Err(format!(
+            "it is {found}, and no MRENCLAVE is expected: say which image you trust, or that any will do"
+        )),
+        Measurement::Exactly(list) => {
+            let list = Vec::from_iter(list.iter().map(hex::encode)).join(" or ");
+            Err(format!(
+                "it is {found}, and {list} is expected: another image runs there"
+            ))
+        }
+    }
+}
+
+fn claims_quoted(quote: &EnclaveReport, presented: &Presented<'_>) -> Compared {
+    if quote.report_data != report_data(presented.claims) {
+        return Err("the quote is over other data than the hash of these claims".to_owned());
+    }
+    passed("the quote is over the hash of the claims")
+}
+
+fn tls_key(claims: &Claims, extracted: &Extracted) -> Compared {
+    match &extracted.tls_key {
+        Err(reason) => Err(reason.clone()),
+        Ok(key) if *key == claims.tls_key => {
+            passed("the key of this session's certificate is the claimed one")
+        }
+        Ok(_) => Err("the key of this session's certificate is not the claimed one".to_owned()),
+    }
+}
+
+fn binding(claims: &Claims, presented: &Presented<'_>, observed: &Observed<'_>) -> Compared {
+    observed
+        .binding
+        .verify(presented.claims, &claims.session_key, presented.signature)
+        .map_err(|error| {
+            format!("{error}. The evidence may be of another session, relayed by whoever answers here")
+        })?;
+    passed("signed for this session and nonce")
+}
+
+fn certificate_code_hash(claims: &Claims, extracted: &Extracted, observed: &Observed<'_>) -> Compared {
+    let Some(found) = extracted.certificate_code_hash.clone()? else {
+        return not_asked("the certificate carries none");
+    };
+    let app = app_of_host(observed.server_name).and_then(|name| claims.app(&name));
+    match app {
+        Some(app) if app.code_hash == found => {
+            passed(format!("{}, as claimed for {}", hex::encode(found), app.name))
+        }
+        Some(app) => Err(format!(
+            "it is {}, and the claims say {} of {}",
+            hex::encode(found),
+            hex::encode(app.code_hash),
+            app.name
+        )),
+        None => Err(format!(
+            "the claims list no app for the host name {:?}",
+            observed.server_name
+        )),
+    }
+}
+
+fn code_hash(claims: &Claims, name: &AppName, expected: &[u8; HASH_LEN]) -> Compared {
+    match claims.app(name) {
+        Some(app) if app.code_hash == *expected => passed(hex::encode(expected)),
+        Some(app) => Err(format!(
+            "it is {}, and {} is expected",
+            hex::encode(app.code_hash),
+            hex::encode(expected)
+        )),
+        None => Err(format!("the enclave has no app {name}")),
+    }
+}
+
+fn freshness(claims: &Claims) -> Compared {
+    match (claims.freshness, &claims.volume) {
+        (Freshness::None, None) => not_asked("the enclave keeps nothing across restarts"),
+        (Freshness::None, Some(volume)) => not_asked(format!(
+            "no anchor protects the volume, which is at epoch {}",
+            volume.epoch
+        )),
+    }
+}
+
+fn passed(detail: impl Into<String>) -> Compared {
+    Ok(Outcome::Passed {
+        detail: detail.into(),
+    })
+}
+
+fn not_asked(why: impl Into<String>) -> Compared {
+    Ok(Outcome::NotAsked { why: why.into() })
+}
+
+/// ATTRIBUTES.DEBUG, bit 1 (Intel SDM volume 3D, table 38-3).
+const ATTRIBUTES_DEBUG: u8 = 1 << 1;

@@ -1,0 +1,172 @@
+use super::{Collateral, Observed, Presented, TcbStatus, TrustAnchor};
+use crate::certificate::CODE_HASH;
+use crate::{Claims, ClaimsError, HASH_LEN, MAX_QUOTE, key_fingerprint, sha256};
+use dcap_qvl::QuotePolicy;
+use dcap_qvl::quote::{EnclaveReport, Quote};
+use dcap_qvl::verify::QuoteVerifier;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use std::time::{SystemTime, UNIX_EPOCH};
+use x509_cert::der::Decode;
+
+/// What the peer's bytes say, each part a value or the reason why there is none. Nothing here is compared yet, and
+/// nothing but `signatures` is authenticated.
+#[derive(Debug)]
+pub(super) struct Extracted {
+    pub(super) claims: Result<Claims, ClaimsError>,
+    pub(super) quote: Result<EnclaveReport, String>,
+    /// The root certificate that the policy's anchor names, where the chain has it; otherwise the root that the chain
+    /// ends in, or why it has none.
+    pub(super) root: Result<Vec<u8>, ForeignRoot>,
+    /// Status of the platform, once every signature from the root down to the report was verified.
+    pub(super) signatures: Result<TcbStatus, String>,
+    /// Fingerprint of the certificate's key.
+    pub(super) tls_key: Result<[u8; HASH_LEN], String>,
+    /// The code hash in the certificate, where it carries one.
+    pub(super) certificate_code_hash: Result<Option<[u8; HASH_LEN]>, String>,
+}
+
+impl Extracted {
+    pub(super) fn new(
+        presented: &Presented<'_>,
+        observed: &Observed<'_>,
+        collateral: Option<&Collateral>,
+        anchor: &TrustAnchor,
+        now: SystemTime,
+    ) -> Self {
+        let parsed = parse_quote(presented.quote);
+        let root = match &parsed {
+            Ok((quote, _)) => root(quote, collateral, anchor),
+            Err(_) => Err(ForeignRoot::None),
+        };
+        Self {
+            claims: Claims::decode(presented.claims),
+            signatures: signatures(presented.quote, &root, collateral, now),
+            root,
+            quote: parsed.map(|(_, report)| report),
+            tls_key: key_fingerprint(observed.certificate).map_err(|error| error.to_string()),
+            certificate_code_hash: code_hash_extension(observed.certificate),
+        }
+    }
+}
+
+/// The chain does not end in the root that the policy names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ForeignRoot {
+    /// There is no readable chain.
+    None,
+    /// SHA-256 of the certificate it ends in, and that certificate's subject.
+    Other {
+        fingerprint: [u8; HASH_LEN],
+        subject: String,
+    },
+}
+
+fn parse_quote(quote: &[u8]) -> Result<(Quote, EnclaveReport), String> {
+    if quote.len() > MAX_QUOTE {
+        return Err(format!(
+            "it is {} bytes long, and the limit is {MAX_QUOTE}",
+            quote.len()
+        ));
+    }
+    let quote = Quote::parse(quote).map_err(|error| format!("it is not a DCAP quote: {error:#}"))?;
+    match quote.report.as_sgx() {
+        Some(report) => {
+            let report = *report;
+            Ok((quote, report))
+        }
+        None => Err("it is a quote of a TDX virtual machine, not of an SGX enclave".to_owned()),
+    }
+}
+
+/// The root certificate in DER. It is only *found* in what the peer sent; it is *trusted* for its fingerprint.
+fn root(
+    quote: &Quote,
+    collateral: Option<&Collateral>,
+    anchor: &TrustAnchor,
+) -> Result<Vec<u8>, ForeignRoot> {
+    let wanted = match anchor {
+        TrustAnchor::Intel => INTEL_ROOT_FINGERPRINT,
+        TrustAnchor::Simulated { root_fingerprint } => *root_fingerprint,
+    };
+    let from_collateral = collateral.and_then(|collateral| collateral.pck_certificate_chain.as_deref());
+    let chain = from_collateral.map_or_else(|| quote.raw_cert_chain().unwrap_or_default(), str::as_bytes);
+    let root = CertificateDer::pem_slice_iter(chain)
+        .take(MAX_CHAIN)
+        .last()
+        .and_then(Result::ok)
+        .ok_or(ForeignRoot::None)?;
+    match sha256(&root) {
+        fingerprint if fingerprint == wanted => Ok(root.to_vec()),
+        fingerprint => Err(ForeignRoot::Other {
+            fingerprint,
+            subject: subject(&root),
+        }),
+    }
+}
+
+fn signatures(
+    quote: &[u8],
+    root: &Result<Vec<u8>, ForeignRoot>,
+    collateral: Option<&Collateral>,
+    now: SystemTime,
+) -> Result<TcbStatus, String> {
+    let Ok(root) = root else {
+        return Err("there is no accepted root to verify them under".to_owned());
+    };
+    let collateral =
+        collateral.ok_or("there is no collateral (certificates' revocation lists, TCB levels)")?;
+    let now = now
+        .duration_since(UNIX_EPOCH)
+        .map_err(|_| "the clock here says a time before 1970")?
+        .as_secs();
+    // Debug enclaves and bad TCB statuses are let through here: the comparison refuses them by checks of their own.
+    let claims = QuoteVerifier::new(root.clone())
+        .allow_debug(true)
+        .verify_with_policy(quote, collateral, now, &QuotePolicy::claims_only(now))
+        .map_err(|error| format!("{error:#}"))?;
+    Ok(claims.tcb.status)
+}
+
+fn code_hash_extension(certificate: &CertificateDer<'_>) -> Result<Option<[u8; HASH_LEN]>, String> {
+    let certificate = x509_cert::Certificate::from_der(certificate)
+        .map_err(|error| format!("the certificate cannot be read: {error}"))?;
+    let mut found = certificate
+        .tbs_certificate()
+        .extensions()
+        .into_iter()
+        .flatten()
+        .filter(|extension| {
+            extension
+                .extn_id
+                .arcs()
+                .map(u64::from)
+                .eq(CODE_HASH.iter().copied())
+        });
+    match (found.next(), found.next()) {
+        (None, _) => Ok(None),
+        (Some(extension), None) => {
+            let hash = extension.extn_value.as_bytes().try_into();
+            Ok(Some(hash.map_err(
+                |_| "the code hash in the certificate is not 32 bytes long",
+            )?))
+        }
+        (Some(_), Some(_)) => Err("the certificate carries two code hashes".to_owned()),
+    }
+}
+
+fn subject(certificate: &[u8]) -> String {
+    match x509_cert::Certificate::from_der(certificate) {
+        Ok(certificate) => certificate.tbs_certificate().subject().to_string(),
+        Err(_) => "a name that cannot be read".to_owned(),
+    }
+}
+
+/// SHA-256 of Intel's SGX Root CA in DER, which is published at
+/// <https://certificates.trustedservices.intel.com/IntelSGXRootCA.der>.
+pub(super) const INTEL_ROOT_FINGERPRINT: [u8; HASH_LEN] = [
+    0x44, 0xa0, 0x19, 0x6b, 0x2b, 0x99, 0xf8, 0x89, 0xb8, 0xe1, 0x49, 0xe9, 0x5b, 0x80, 0x7a, 0x35, 0x0e,
+    0x74, 0x24, 0x96, 0x43, 0x99, 0xe8, 0x85, 0xa7, 0xcb, 0xb8, 0xcc, 0xfa, 0xb6, 0x74, 0xd3,
+];
+/// Certificates that are read of a chain; PCK chains have three.
+const MAX_CHAIN: usize = 8;

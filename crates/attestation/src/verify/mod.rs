@@ -1,0 +1,109 @@
+//! Appraisal of evidence: is this the enclave that the relying party expects, at the other end of this very session?
+//!
+//! In three steps, each in its module: what is expected ([`Policy`]), what the peer's bytes say (extracted part by
+//! part, each a value or the reason why not), and the comparison, a list of [`CheckResult`]s. Every check is made, so
+//! that the report is whole, and evidence is accepted when none failed.
+
+mod compare;
+mod extract;
+mod policy;
+mod report;
+
+pub use dcap_qvl::{QuoteCollateralV3 as Collateral, TcbStatus};
+pub use policy::{Measurement, Policy, TrustAnchor};
+pub use report::{Check, CheckResult, Outcome, Platform, VerificationReport};
+
+use crate::{Claims, HASH_LEN, SessionBinding};
+use cloister_api::AppName;
+use extract::Extracted;
+use rustls_pki_types::CertificateDer;
+use std::time::SystemTime;
+
+/// What the peer says.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented<'a> {
+    /// Canonical encoding of its claims.
+    pub claims: &'a [u8],
+    /// DCAP quote over them.
+    pub quote: &'a [u8],
+    /// By the session key that the claims name, over the session binding.
+    pub signature: &'a [u8],
+}
+
+/// What the verifier saw itself of the session that carries the evidence. No part of it can be left out: evidence
+/// that is not bound to a session proves nothing about that session.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// This end's exporter, and the nonce that it chose.
+    pub binding: &'a SessionBinding,
+    /// The end-entity certificate whose key authenticated the handshake.
+    pub certificate: &'a CertificateDer<'a>,
+    /// The host name that was asked for.
+    pub server_name: &'a str,
+}
+
+/// Evidence that passed every check of its policy.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    claims: Claims,
+    measurement: [u8; HASH_LEN],
+    report: VerificationReport,
+}
+
+impl Verified {
+    /// What the enclave says of itself.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// MRENCLAVE.
+    pub fn mrenclave(&self) -> &[u8; HASH_LEN] {
+        &self.measurement
+    }
+
+    /// Every check with its outcome.
+    pub fn report(&self) -> &VerificationReport {
+        &self.report
+    }
+}
+
+/// Evidence that failed at least one check.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the enclave's evidence was refused: {}", .report.failures())]
+pub struct Refused {
+    /// Every check with its outcome.
+    pub report: Box<VerificationReport>,
+}
+
+/// Appraises evidence of a session at a time.
+///
+/// `collateral` is what the quote is verified against; without it the signatures cannot be checked, which is a failed
+/// check.
+///
+/// # Errors
+/// [`Refused`] where any check failed.
+pub fn verify(
+    presented: &Presented<'_>,
+    observed: &Observed<'_>,
+    collateral: Option<&Collateral>,
+    policy: &Policy,
+    now: SystemTime,
+) -> Result<Verified, Refused> {
+    let extracted = Extracted::new(presented, observed, collateral, &policy.anchor, now);
+    let report = compare::compare(&extracted, presented, observed, policy);
+    match (report.accepted(), extracted.claims, extracted.quote) {
+        (true, Ok(claims), Ok(quote)) => Ok(Verified {
+            claims,
+            measurement: quote.mr_enclave,
+            report,
+        }),
+        _ => Err(Refused {
+            report: Box::new(report),
+        }),
+    }
+}
+
+/// The app whose host name this is: its first label (`hello.localhost` belongs to `hello`).
+fn app_of_host(server_name: &str) -> Option<AppName> {
+    server_name.split('.').next()?.parse().ok()
+}

@@ -1,0 +1,156 @@
+use crate::HASH_LEN;
+use cloister_api::AppName;
+use serde::Serialize;
+use std::fmt;
+
+/// Every check of one appraisal, in a fixed order.
+///
+/// Its text is one line a check, under a line that says what the evidence was rooted in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VerificationReport {
+    pub platform: Platform,
+    pub checks: Vec<CheckResult>,
+}
+
+impl VerificationReport {
+    /// Whether no check failed.
+    pub fn accepted(&self) -> bool {
+        self.checks
+            .iter()
+            .all(|result| !matches!(result.outcome, Outcome::Failed { .. }))
+    }
+
+    /// What became of a check; for [`Check::CodeHash`] with the app's name in it.
+    pub fn outcome(&self, check: &Check) -> Option<&Outcome> {
+        self.checks
+            .iter()
+            .find(|result| result.check == *check)
+            .map(|result| &result.outcome)
+    }
+
+    /// The checks that failed.
+    pub fn failed(&self) -> impl Iterator<Item = &Check> {
+        self.checks
+            .iter()
+            .filter(|result| matches!(result.outcome, Outcome::Failed { .. }))
+            .map(|result| &result.check)
+    }
+
+    /// The failed checks with their reasons, on one line.
+    pub fn failures(&self) -> String {
+        let reasons = self.checks.iter().filter_map(|result| match &result.outcome {
+            Outcome::Failed { reason } => Some(format!("{}: {reason}", result.check)),
+            _ => None,
+        });
+        Vec::from_iter(reasons).join("; ")
+    }
+}
+
+impl fmt::Display for VerificationReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.platform)?;
+        for CheckResult { check, outcome } in &self.checks {
+            let (word, detail) = match outcome {
+                Outcome::Passed { detail } => ("passed", detail),
+                Outcome::Failed { reason } => ("FAILED", reason),
+                Outcome::NotAsked { why } => ("not asked", why),
+            };
+            writeln!(f, "{word:<9}  {check}: {detail}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What the evidence is rooted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Platform {
+    /// SGX hardware that Intel certified.
+    Hardware,
+    /// A soft platform, with the SHA-256 of its root.
+    Simulated {
+        #[serde(serialize_with = "hex::serde::serialize")]
+        root: [u8; HASH_LEN],
+    },
+    /// No root that the policy names.
+    Unknown,
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hardware => f.write_str("SGX hardware, certified by Intel"),
+            Self::Simulated { root } => {
+                write!(
+                    f,
+                    "SIMULATED: no hardware protects this enclave (soft platform {})",
+                    hex::encode(root)
+                )
+            }
+            Self::Unknown => f.write_str("UNKNOWN: the evidence has no root that the policy accepts"),
+        }
+    }
+}
+
+/// One check and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckResult {
+    #[serde(flatten)]
+    pub check: Check,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What became of a check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "outcome")]
+pub enum Outcome {
+    /// It holds; the detail says what was found.
+    Passed { detail: String },
+    /// It does not hold, or could not be made.
+    Failed { reason: String },
+    /// The policy leaves it out, or there is nothing to check.
+    NotAsked { why: String },
+}
+
+/// The checks of an appraisal, in the order of its report. `docs/design/evidence.md` says when each fails.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "check")]
+pub enum Check {
+    Claims,
+    Quote,
+    RootOfTrust,
+    Signatures,
+    TcbStatus,
+    Debug,
+    #[serde(rename = "mrenclave")]
+    MrEnclave,
+    ClaimsQuoted,
+    TlsKey,
+    SessionBinding,
+    CertificateCodeHash,
+    CodeHash {
+        app: AppName,
+    },
+    Freshness,
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Claims => "claims",
+            Self::Quote => "quote",
+            Self::RootOfTrust => "root of trust",
+            Self::Signatures => "signatures",
+            Self::TcbStatus => "TCB status",
+            Self::Debug => "debug",
+            Self::MrEnclave => "MRENCLAVE",
+            Self::ClaimsQuoted => "claims quoted",
+            Self::TlsKey => "TLS key",
+            Self::SessionBinding => "session binding",
+            Self::CertificateCodeHash => "code hash in the certificate",
+            Self::CodeHash { app } => return write!(f, "code hash of {app}"),
+            Self::Freshness => "freshness",
+        })
+    }
+}

@@ -1,0 +1,307 @@
+//! A quoting platform for tests: quotes of whatever enclave a test asks for, below a root of its own, with collateral
+//! of whatever status. Other than a soft platform, it lets a test get exactly one thing wrong.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a module of several test programs, each of which uses a part"
+)]
+
+use cloister_attestation::sha256;
+use cloister_attestation::verify::Collateral;
+use graviola::hashing::Sha256;
+use graviola::signing::ecdsa::{P256, SigningKey};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DistinguishedName,
+    DnType, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, SerialNumber, date_time_ymd,
+};
+use serde_json::json;
+
+/// What the quote says of its enclave.
+#[derive(Clone, Copy)]
+pub struct Enclave {
+    pub mrenclave: [u8; 32],
+    pub debug: bool,
+    pub report_data: [u8; 64],
+}
+
+pub struct TestPlatform {
+    root: Key,
+    pck_ca: Key,
+    pck: Key,
+    tcb_signing: Key,
+    attestation: Key,
+    pub root_der: Vec<u8>,
+    pck_ca_der: Vec<u8>,
+    pck_der: Vec<u8>,
+    tcb_signing_der: Vec<u8>,
+}
+
+impl TestPlatform {
+    pub fn new() -> Self {
+        let keys: [Key; 5] = std::array::from_fn(|_| Key::new());
+        let [root, pck_ca, pck, tcb_signing, attestation] = keys;
+        let root_issuer = Issuer::new(parameters("test root", &root, Some(1)), &root);
+        let pck_ca_issuer = Issuer::new(parameters("Test PCK Platform CA", &pck_ca, Some(0)), &pck_ca);
+        let mut pck_parameters = parameters("test PCK", &pck, None);
+        pck_parameters.custom_extensions = vec![CustomExtension::from_oid_content(
+            &[1, 2, 840, 113741, 1, 13, 1],
+            pck_extension(),
+        )];
+
+        let der = |certificate: rcgen::Certificate| certificate.der().to_vec();
+        let root_der = der(parameters("test root", &root, Some(1))
+            .self_signed(&root)
+            .unwrap());
+        let pck_ca_der = der(parameters("Test PCK Platform CA", &pck_ca, Some(0))
+            .signed_by(&pck_ca, &root_issuer)
+            .unwrap());
+        let pck_der = der(pck_parameters.signed_by(&pck, &pck_ca_issuer).unwrap());
+        let tcb_signing_der = der(parameters("test TCB signing", &tcb_signing, None)
+            .signed_by(&tcb_signing, &root_issuer)
+            .unwrap());
+        drop((root_issuer, pck_ca_issuer));
+        Self {
+            root,
+            pck_ca,
+            pck,
+            tcb_signing,
+            attestation,
+            root_der,
+            pck_ca_der,
+            pck_der,
+            tcb_signing_der,
+        }
+    }
+
+    pub fn root_fingerprint(&self) -> [u8; 32] {
+        sha256(&self.root_der)
+    }
+
+    /// A DCAP quote, version 3.
+    pub fn quote(&self, enclave: &Enclave) -> Vec<u8> {
+        let mut quote = Vec::new();
+        quote.extend(3_u16.to_le_bytes());
+        quote.extend(2_u16.to_le_bytes());
+        quote.extend([0; 4]);
+        quote.extend(1_u16.to_le_bytes());
+        quote.extend(1_u16.to_le_bytes());
+        quote.extend(dcap_qvl::INTEL_QE_VENDOR_ID);
+        quote.extend([0; 20]);
+        quote.extend(report(enclave));
+
+        let public = &self.attestation.point[1..];
+        let mut qe_report_data = [0; 64];
+        qe_report_data[..32].copy_from_slice(&sha256(&[public, &[0; 32]].concat()));
+        let qe_report = report(&Enclave {
+            mrenclave: [9; 32],
+            debug: false,
+            report_data: qe_report_data,
+        });
+        let chain = pem_chain(&[&self.pck_der, &self.pck_ca_der, &self.root_der]);
+
+        let mut authentication = Vec::new();
+        authentication.extend(self.attestation.raw_signature(&quote));
+        authentication.extend(public);
+        authentication.extend(&qe_report);
+        authentication.extend(self.pck.raw_signature(&qe_report));
+        authentication.extend(32_u16.to_le_bytes());
+        authentication.extend([0; 32]);
+        authentication.extend(5_u16.to_le_bytes());
+        authentication.extend((chain.len() as u32).to_le_bytes());
+        authentication.extend(chain.as_bytes());
+        quote.extend((authentication.len() as u32).to_le_bytes());
+        quote.extend(authentication);
+        quote
+    }
+
+    /// Collateral that is valid from 2020 to 2090 and gives the platform this status.
+    pub fn collateral(&self, status: &str) -> Collateral {
+        let level = |tcb: serde_json::Value| json!([{ "tcb": tcb, "tcbDate": FROM, "tcbStatus": status }]);
+        let up_to_date =
+            |tcb: serde_json::Value| json!([{ "tcb": tcb, "tcbDate": FROM, "tcbStatus": "UpToDate" }]);
+        let components: Vec<_> = CPUSVN.iter().map(|svn| json!({ "svn": svn })).collect();
+        let tcb_info = json!({
+            "id": "SGX", "version": 3, "issueDate": FROM, "nextUpdate": UNTIL,
+            "fmspc": hex::encode(FMSPC), "pceId": "0000", "tcbType": 0, "tcbEvaluationDataNumber": 1,
+            "tcbLevels": level(json!({ "sgxtcbcomponents": components, "pcesvn": 1 })),
+        })
+        .to_string();
+        let qe_identity = json!({
+            "id": "QE", "version": 2, "issueDate": FROM, "nextUpdate": UNTIL, "tcbEvaluationDataNumber": 1,
+            "miscselect": "00000000", "miscselectMask": "FFFFFFFF",
+            "attributes": hex::encode(attributes(false)), "attributesMask": "FF".repeat(16),
+            "mrsigner": "DD".repeat(32), "isvprodid": 1,
+            "tcbLevels": up_to_date(json!({ "isvsvn": 1 })),
+        })
+        .to_string();
+        let signing_chain = pem_chain(&[&self.tcb_signing_der, &self.root_der]);
+        Collateral {
+            pck_crl_issuer_chain: pem_chain(&[&self.pck_ca_der, &self.root_der]),
+            root_ca_crl: nothing_revoked("test root", &self.root),
+            pck_crl: nothing_revoked("Test PCK Platform CA", &self.pck_ca),
+            tcb_info_issuer_chain: signing_chain.clone(),
+            tcb_info_signature: self.tcb_signing.raw_signature(tcb_info.as_bytes()),
+            tcb_info,
+            qe_identity_issuer_chain: signing_chain,
+            qe_identity_signature: self.tcb_signing.raw_signature(qe_identity.as_bytes()),
+            qe_identity,
+            pck_certificate_chain: None,
+        }
+    }
+}
+
+struct Key {
+    key: SigningKey<P256>,
+    point: Vec<u8>,
+}
+
+impl Key {
+    fn new() -> Self {
+        let key = SigningKey::generate().unwrap();
+        let mut spki = [0; 128];
+        let spki = key.to_spki_der(&mut spki).unwrap();
+        let point = spki[spki.len() - 65..].to_vec();
+        Self { key, point }
+    }
+
+    fn raw_signature(&self, message: &[u8]) -> Vec<u8> {
+        self.key
+            .sign::<Sha256>(&[message], &mut [0; 64])
+            .unwrap()
+            .to_vec()
+    }
+}
+
+impl rcgen::PublicKeyData for Key {
+    fn der_bytes(&self) -> &[u8] {
+        &self.point
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl rcgen::SigningKey for Key {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(self
+            .key
+            .sign_asn1::<Sha256>(&[message], &mut [0; 128])
+            .unwrap()
+            .to_vec())
+    }
+}
+
+/// The part of a REPORT that quotes carry (Intel SDM volume 3D, table 38-22).
+fn report(enclave: &Enclave) -> Vec<u8> {
+    let mut report = vec![0; 384];
+    report[..16].copy_from_slice(&CPUSVN);
+    report[48..64].copy_from_slice(&attributes(enclave.debug));
+    report[64..96].copy_from_slice(&enclave.mrenclave);
+    report[128..160].fill(0xdd);
+    report[256] = 1;
+    report[258] = 1;
+    report[320..].copy_from_slice(&enclave.report_data);
+    report
+}
+
+/// INIT and MODE64BIT, DEBUG where asked; XFRM x87 and SSE.
+fn attributes(debug: bool) -> [u8; 16] {
+    let mut attributes = [0; 16];
+    attributes[0] = if debug { 7 } else { 5 };
+    attributes[8] = 3;
+    attributes
+}
+
+fn parameters(name: &str, key: &Key, ca: Option<u8>) -> CertificateParams {
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters.distinguished_name.push(DnType::CommonName, name);
+    parameters.not_before = date_time_ymd(2020, 1, 1);
+    parameters.not_after = date_time_ymd(2090, 1, 1);
+    parameters.serial_number = Some(SerialNumber::from_slice(&[&[1], &key.point[1..16]].concat()));
+    parameters.key_identifier_method = KeyIdMethod::PreSpecified(sha256(&key.point)[..20].to_vec());
+    parameters.use_authority_key_identifier_extension = true;
+    match ca {
+        Some(depth) => {
+            parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(depth));
+            parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        }
+        None => {
+            parameters.is_ca = IsCa::ExplicitNoCa;
+            parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        }
+    }
+    parameters
+}
+
+fn nothing_revoked(name: &str, key: &Key) -> Vec<u8> {
+    let list = CertificateRevocationListParams {
+        this_update: date_time_ymd(2020, 1, 1),
+        next_update: date_time_ymd(2090, 1, 1),
+        crl_number: SerialNumber::from(1_u64),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: KeyIdMethod::PreSpecified(sha256(&key.point)[..20].to_vec()),
+    };
+    list.signed_by(&Issuer::new(parameters(name, key, Some(1)), key))
+        .unwrap()
+        .der()
+        .to_vec()
+}
+
+/// Intel's SGX extension of PCK certificates: PPID, TCB, PCE-ID, FMSPC, type.
+fn pck_extension() -> Vec<u8> {
+    let oid = |arcs: &[u64]| {
+        let all = [&[1, 2, 840, 113741, 1, 13, 1], arcs].concat();
+        yasna::models::ObjectIdentifier::new(all)
+    };
+    yasna::construct_der(|writer| {
+        writer.write_sequence(|writer| {
+            writer.next().write_sequence(|writer| {
+                writer.next().write_oid(&oid(&[1]));
+                writer.next().write_bytes(&[0x77; 16]);
+            });
+            writer.next().write_sequence(|writer| {
+                writer.next().write_oid(&oid(&[2]));
+                writer.next().write_sequence(|writer| {
+                    for component in 1..=17 {
+                        writer.next().write_sequence(|writer| {
+                            writer.next().write_oid(&oid(&[2, component]));
+                            writer.next().write_u8(1);
+                        });
+                    }
+                    writer.next().write_sequence(|writer| {
+                        writer.next().write_oid(&oid(&[2, 18]));
+                        writer.next().write_bytes(&CPUSVN);
+                    });
+                });
+            });
+            writer.next().write_sequence(|writer| {
+                writer.next().write_oid(&oid(&[3]));
+                writer.next().write_bytes(&[0; 2]);
+            });
+            writer.next().write_sequence(|writer| {
+                writer.next().write_oid(&oid(&[4]));
+                writer.next().write_bytes(&FMSPC);
+            });
+            writer.next().write_sequence(|writer| {
+                writer.next().write_oid(&oid(&[5]));
+                writer.next().write_enum(0);
+            });
+        });
+    })
+}
+
+fn pem_chain(certificates: &[&[u8]]) -> String {
+    let blocks: Vec<_> = certificates
+        .iter()
+        .map(|der| pem::Pem::new("CERTIFICATE", der.to_vec()))
+        .collect();
+    pem::encode_many(&blocks)
+}
+
+const CPUSVN: [u8; 16] = [1; 16];
+const FMSPC: [u8; 6] = [0x70; 6];
+const FROM: &str = "2020-01-01T00:00:00Z";
+const UNTIL: &str = "2090-01-01T00:00:00Z";

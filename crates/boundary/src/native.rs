@@ -1,0 +1,108 @@
+use crate::HostError;
+use cloister_frames::{QuoteRequest, QuoteResponse};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Starts what the door needs: nothing in a native build.
+///
+/// # Errors
+/// None in a native build.
+pub fn start() -> Result<(), HostError> {
+    Ok(())
+}
+
+/// The boot configuration, JSON, from the environment variable `CLOISTER_CONFIGURATION`.
+///
+/// # Errors
+/// [`HostError::Io`] where the variable is not set.
+pub fn configuration() -> Result<Vec<u8>, HostError> {
+    let text = std::env::var("CLOISTER_CONFIGURATION").map_err(io::Error::other)?;
+    Ok(text.into_bytes())
+}
+
+/// Ends when the host asks the enclave to finish: never, in a native build.
+pub async fn shutdown_requested() {
+    std::future::pending().await
+}
+
+/// Writes a line to the host's log.
+pub fn log(line: &str) {
+    eprintln!("{line}");
+}
+
+/// The quoting service: none in a native build.
+#[derive(Debug)]
+pub struct Quotes(());
+
+impl Quotes {
+    /// Opens the service.
+    ///
+    /// # Errors
+    /// [`HostError::Quotes`], always, in a native build.
+    pub fn open() -> Result<Self, HostError> {
+        Err(HostError::Quotes("a native build has no quotes".into()))
+    }
+
+    /// Asks the service.
+    ///
+    /// # Errors
+    /// As the service says.
+    pub fn request(&mut self, _request: &QuoteRequest) -> Result<QuoteResponse, HostError> {
+        Err(HostError::Quotes("a native build has no quotes".into()))
+    }
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener(TcpListener);
+
+impl Listener {
+    /// Listens at a socket address, such as `127.0.0.1:8443`.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub async fn bind(address: &str) -> io::Result<Self> {
+        TcpListener::bind(address).await.map(Self)
+    }
+
+    /// The next connection.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub async fn accept(&self) -> io::Result<Stream> {
+        let (stream, _) = self.0.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok(Stream(stream))
+    }
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Stream(TcpStream);
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,123 @@
+//! Usercalls with bounds: what `std` does with an abort, an allocation in host memory for each call, or a panic, is an
+//! error here, and the buffer in host memory is kept.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fortanix_sgx::usercalls::alloc::User;
+use std::os::fortanix_sgx::usercalls::raw::{self, ByteBuffer, Error};
+
+/// A host object's number.
+pub(crate) type Fd = raw::Fd;
+
+/// Reads at most [`BUFFER_LEN`] bytes.
+///
+/// # Errors
+/// As the host says; [`io::ErrorKind::InvalidData`] where it claims more bytes than were asked for.
+pub(crate) fn read(fd: Fd, into: &mut [u8]) -> io::Result<usize> {
+    with_buffer(|buffer| {
+        let asked = into.len().min(BUFFER_LEN);
+        // SAFETY: the pointer is to `BUFFER_LEN` bytes of host memory that this thread owns.
+        let (result, length) = unsafe { raw::read(fd, buffer.as_mut_ptr(), asked) };
+        check(result)?;
+        let into = into[..asked].get_mut(..length).ok_or_else(lied_about_length)?;
+        buffer[..length].copy_to_enclave(into);
+        Ok(length)
+    })
+}
+
+/// Writes at most [`BUFFER_LEN`] bytes.
+///
+/// # Errors
+/// As the host says; [`io::ErrorKind::InvalidData`] where it claims more bytes than were offered.
+pub(crate) fn write(fd: Fd, data: &[u8]) -> io::Result<usize> {
+    with_buffer(|buffer| {
+        let offered = data.len().min(BUFFER_LEN);
+        buffer[..offered].copy_from_enclave(&data[..offered]);
+        // SAFETY: the pointer is to `BUFFER_LEN` bytes of host memory that this thread owns.
+        let (result, length) = unsafe { raw::write(fd, buffer.as_ptr(), offered) };
+        check(result)?;
+        if length <= offered { Ok(length) } else { Err(lied_about_length()) }
+    })
+}
+
+/// Opens a listening socket.
+///
+/// # Errors
+/// As the host says.
+pub(crate) fn bind(name: &str) -> io::Result<Fd> {
+    let name = User::<[u8]>::new_from_enclave(name.as_bytes());
+    // SAFETY: the name is in host memory; a null pointer for the local address is allowed.
+    let (result, fd) = unsafe { raw::bind_stream(name.as_ptr(), name.len(), std::ptr::null_mut()) };
+    check(result).map(|()| fd)
+}
+
+/// Takes the next connection of a listening socket. Its addresses are the host's word and are not asked for.
+///
+/// # Errors
+/// As the host says.
+pub(crate) fn accept(fd: Fd) -> io::Result<Fd> {
+    // SAFETY: null pointers for the addresses are allowed.
+    let (result, fd) = unsafe { raw::accept_stream(fd, std::ptr::null_mut(), std::ptr::null_mut()) };
+    check(result).map(|()| fd)
+}
+
+/// Opens a service of the host.
+///
+/// # Errors
+/// As the host says.
+pub(crate) fn connect(name: &str) -> io::Result<Fd> {
+    let name = User::<[u8]>::new_from_enclave(name.as_bytes());
+    let none: *mut ByteBuffer = std::ptr::null_mut();
+    // SAFETY: the name is in host memory; null pointers for the addresses are allowed.
+    let (result, fd) = unsafe { raw::connect_stream(name.as_ptr(), name.len(), none, none) };
+    check(result).map(|()| fd)
+}
+
+/// Gives an object back.
+pub(crate) fn close(fd: Fd) {
+    // SAFETY: closing takes a number.
+    unsafe { raw::close(fd) }
+}
+
+fn with_buffer<T>(use_it: impl FnOnce(&mut User<[u8]>) -> T) -> T {
+    BUFFER.with(|buffer| use_it(&mut buffer.borrow_mut()))
+}
+
+thread_local! {
+    static BUFFER: RefCell<User<[u8]>> = RefCell::new(User::<[u8]>::uninitialized(BUFFER_LEN));
+}
+
+fn check(result: raw::Result) -> io::Result<()> {
+    if result == raw::RESULT_SUCCESS {
+        return Ok(());
+    }
+    let kind = ERRORS
+        .iter()
+        .find(|(error, _)| *error as raw::Result == result)
+        .map_or(io::ErrorKind::Other, |(_, kind)| *kind);
+    Err(kind.into())
+}
+
+fn lied_about_length() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the host claims a length that was not offered")
+}
+
+/// Bytes that one usercall moves at most: a TLS record with its overhead (RFC 8446, section 5.2) fits twice.
+const BUFFER_LEN: usize = 64 << 10;
+
+const ERRORS: &[(Error, io::ErrorKind)] = &[
+    (Error::WouldBlock, io::ErrorKind::WouldBlock),
+    (Error::Interrupted, io::ErrorKind::Interrupted),
+    (Error::PermissionDenied, io::ErrorKind::PermissionDenied),
+    (Error::NotFound, io::ErrorKind::NotFound),
+    (Error::AddrInUse, io::ErrorKind::AddrInUse),
+    (Error::AddrNotAvailable, io::ErrorKind::AddrNotAvailable),
+    (Error::ConnectionAborted, io::ErrorKind::ConnectionAborted),
+    (Error::ConnectionRefused, io::ErrorKind::ConnectionRefused),
+    (Error::ConnectionReset, io::ErrorKind::ConnectionReset),
+    (Error::BrokenPipe, io::ErrorKind::BrokenPipe),
+    (Error::NotConnected, io::ErrorKind::NotConnected),
+    (Error::TimedOut, io::ErrorKind::TimedOut),
+    (Error::InvalidInput, io::ErrorKind::InvalidInput),
+    (Error::UnexpectedEof, io::ErrorKind::UnexpectedEof),
+];

@@ -1,0 +1,233 @@
+use crate::tls;
+use crate::transport::{Transport, full};
+use crate::{ClientError, Collateral, Endpoint, Identity, Policy, Session};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use cloister_api::{EvidenceRequest, EvidenceResponse};
+use cloister_attestation::verify::{Observed, Presented, verify};
+use cloister_attestation::{EXPORTER_LABEL, SessionBinding};
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, StatusCode};
+use rustls::pki_types::{CertificateDer, ServerName};
+use std::time::{Duration, SystemTime};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// What a relying party accepts, and who it is.
+#[derive(Debug)]
+pub struct Client {
+    policy: Policy,
+    identity: Option<Identity>,
+    collateral: Option<Collateral>,
+    timeouts: Timeouts,
+}
+
+impl Client {
+    /// A client that accepts what this policy accepts, and shows no certificate of its own.
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            identity: None,
+            collateral: None,
+            timeouts: Timeouts::default(),
+        }
+    }
+
+    /// The same client that authenticates itself, as an owner has to.
+    pub fn with_identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// The same client that verifies quotes against this collateral, and not against what the platform offers.
+    /// Either is signed by the policy's root; one's own can be newer, or withhold nothing.
+    pub fn with_collateral(mut self, collateral: Collateral) -> Self {
+        self.collateral = Some(collateral);
+        self
+    }
+
+    /// The same client with other bounds on waiting.
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Opens a session and verifies it: handshake, evidence bound to this session, appraisal.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] where the evidence does not pass the policy, with the whole report; nothing but the
+    /// request for evidence was sent then. [`ClientError::NotAnEnclave`] where the peer has none. The others where no
+    /// session came about.
+    pub async fn connect(&self, endpoint: &Endpoint) -> Result<Session, ClientError> {
+        let stream = self.handshake(endpoint).await?;
+        let certificate = end_entity(endpoint, &stream)?;
+        let binding = fresh_binding(endpoint, &stream)?;
+        let transport = Transport::new(stream, &endpoint.server_name, self.timeouts).await?;
+
+        let evidence = self.request_evidence(endpoint, &transport, &binding).await?;
+        let collateral = self.collateral.clone().or(evidence.collateral);
+        let presented = Presented {
+            claims: &evidence.claims,
+            quote: &evidence.quote,
+            signature: &evidence.signature,
+        };
+        let observed = Observed {
+            binding: &binding,
+            certificate: &certificate,
+            server_name: &endpoint.server_name,
+        };
+        let verified = verify(
+            &presented,
+            &observed,
+            collateral.as_ref(),
+            &self.policy,
+            SystemTime::now(),
+        )?;
+        Ok(Session::new(transport, verified, self.policy.apps.clone()))
+    }
+
+    async fn handshake(&self, endpoint: &Endpoint) -> Result<TlsStream<TcpStream>, ClientError> {
+        let configuration = tls::configuration(self.identity.as_ref())?;
+        let name = ServerName::try_from(endpoint.server_name.clone())
+            .map_err(|_| ClientError::ServerName(endpoint.server_name.clone()))?;
+
+        let Timeouts {
+            connect, handshake, ..
+        } = self.timeouts;
+        let late = |doing, after| move |_| ClientError::TimedOut { doing, after };
+        let tcp = timeout(connect, TcpStream::connect(&endpoint.address))
+            .await
+            .map_err(late("connecting", connect))?
+            .map_err(|source| ClientError::Unreachable {
+                address: endpoint.address.clone(),
+                source,
+            })?;
+        // A request is written whole, so waiting for more of it only costs time. Where the option is refused, it
+        // costs that time.
+        let _ = tcp.set_nodelay(true);
+        timeout(handshake, TlsConnector::from(configuration).connect(name, tcp))
+            .await
+            .map_err(late("the TLS handshake", handshake))?
+            .map_err(|source| ClientError::handshake(endpoint, source))
+    }
+
+    async fn request_evidence(
+        &self,
+        endpoint: &Endpoint,
+        transport: &Transport,
+        binding: &SessionBinding,
+    ) -> Result<ReceivedEvidence, ClientError> {
+        let not_an_enclave = |reason: String| ClientError::NotAnEnclave {
+            address: endpoint.address.clone(),
+            reason,
+        };
+        let nonce = EvidenceRequest {
+            nonce: hex::encode(binding.nonce),
+        };
+        let body = serde_json::to_vec(&nonce).map_err(|error| not_an_enclave(error.to_string()))?;
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/v1/evidence")
+            .header(CONTENT_TYPE, "application/json")
+            .body(full(body))
+            .map_err(|error| not_an_enclave(error.to_string()))?;
+        let response = transport
+            .within(request, "waiting for evidence", self.timeouts.evidence)
+            .await?;
+        if response.status() != StatusCode::OK {
+            return Err(match transport.problem(response).await {
+                ClientError::UnexpectedResponse(reason) => not_an_enclave(reason),
+                other => other,
+            });
+        }
+        let body = transport.body(response.into_body(), MAX_EVIDENCE).await?;
+        let response: EvidenceResponse = serde_json::from_slice(&body).map_err(|error| {
+            not_an_enclave(format!("its evidence is not in the protocol's form: {error}"))
+        })?;
+        ReceivedEvidence::new(response).map_err(not_an_enclave)
+    }
+}
+
+/// Bounds on waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the TCP connection; 10 s by default.
+    pub connect: Duration,
+    /// For the TLS handshake; 10 s by default.
+    pub handshake: Duration,
+    /// For the evidence, for which the platform may have to make a quote; 60 s by default.
+    pub evidence: Duration,
+    /// Between a request and the head of its response, and between pieces of a response; 120 s by default. A call
+    /// that its app's limits allow to run longer needs more.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            handshake: Duration::from_secs(10),
+            evidence: Duration::from_secs(60),
+            idle: Duration::from_secs(120),
+        }
+    }
+}
+
+/// An [`EvidenceResponse`] with its parts decoded.
+struct ReceivedEvidence {
+    claims: Vec<u8>,
+    quote: Vec<u8>,
+    signature: Vec<u8>,
+    collateral: Option<Collateral>,
+}
+
+impl ReceivedEvidence {
+    fn new(response: EvidenceResponse) -> Result<Self, String> {
+        let decode = |what: &str, text: &str| {
+            BASE64_STANDARD
+                .decode(text)
+                .map_err(|error| format!("the {what} in its evidence: {error}"))
+        };
+        let collateral = response.collateral.map(serde_json::from_value).transpose();
+        Ok(Self {
+            claims: decode("claims", &response.claims)?,
+            quote: decode("quote", &response.quote)?,
+            signature: decode("signature", &response.signature)?,
+            collateral: collateral.map_err(|error| format!("the collateral in its evidence: {error}"))?,
+        })
+    }
+}
+
+fn end_entity(
+    endpoint: &Endpoint,
+    stream: &TlsStream<TcpStream>,
+) -> Result<CertificateDer<'static>, ClientError> {
+    let chain = stream.get_ref().1.peer_certificates();
+    chain
+        .and_then(<[_]>::first)
+        .map(|certificate| certificate.clone().into_owned())
+        .ok_or_else(|| ClientError::NotAnEnclave {
+            address: endpoint.address.clone(),
+            reason: "it showed no certificate".to_owned(),
+        })
+}
+
+/// A new nonce, and the exporter of this session for it.
+fn fresh_binding(endpoint: &Endpoint, stream: &TlsStream<TcpStream>) -> Result<SessionBinding, ClientError> {
+    let mut nonce = [0; 32];
+    getrandom::fill(&mut nonce).map_err(|_| ClientError::Randomness)?;
+    let exporter = stream
+        .get_ref()
+        .1
+        .export_keying_material([0; 32], EXPORTER_LABEL, Some(&nonce))
+        .map_err(|error| ClientError::Tls {
+            address: endpoint.address.clone(),
+            source: std::io::Error::other(error),
+        })?;
+    Ok(SessionBinding { exporter, nonce })
+}
+
+/// Longest response with evidence, in bytes: claims, quote and collateral at their bounds, in base64 and JSON.
+const MAX_EVIDENCE: usize = 1 << 20;

@@ -1,0 +1,160 @@
+use cloister_attestation::{KeyError, TlsKey, client_certificate};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The key of an owner or caller, which authenticates this client to enclaves.
+///
+/// Only the key is kept: the certificate that TLS wants around it is made anew each time, and says nothing.
+#[derive(Debug)]
+pub struct Identity {
+    key: TlsKey,
+}
+
+impl Identity {
+    /// A new P-256 key.
+    ///
+    /// # Errors
+    /// [`IdentityError::Key`] where the system has no randomness.
+    pub fn generate() -> Result<Self, IdentityError> {
+        Ok(Self {
+            key: TlsKey::generate()?,
+        })
+    }
+
+    /// The key in the first PKCS #8 section (`BEGIN PRIVATE KEY`) of a PEM text.
+    ///
+    /// # Errors
+    /// [`IdentityError::Pem`], or [`IdentityError::Key`] where the key is not a P-256 key.
+    pub fn from_pem(pem: &str) -> Result<Self, IdentityError> {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| IdentityError::Pem)?;
+        Ok(Self {
+            key: TlsKey::from_pkcs8_der(der.secret_pkcs8_der())?,
+        })
+    }
+
+    /// The key as PKCS #8 in PEM (RFC 7468, section 10).
+    ///
+    /// # Errors
+    /// [`IdentityError::Key`], which would be a defect of the crypto library.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, IdentityError> {
+        let der = self.key.to_pkcs8_der()?;
+        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        Ok(Zeroizing::new(pem::encode_config(
+            &pem::Pem::new("PRIVATE KEY", der.as_slice()),
+            config,
+        )))
+    }
+
+    /// The identity in a PEM file.
+    ///
+    /// # Errors
+    /// [`IdentityError::File`], and those of [`from_pem`](Self::from_pem).
+    pub fn load(path: &Path) -> Result<Self, IdentityError> {
+        let pem = fs::read_to_string(path).map_err(|source| IdentityError::file(path, source))?;
+        Self::from_pem(&Zeroizing::new(pem))
+    }
+
+    /// Writes a new file that only this user can read (mode 0600). A file that exists is left alone.
+    ///
+    /// # Errors
+    /// [`IdentityError::File`], also where the file exists.
+    pub fn save_new(&self, path: &Path) -> Result<(), IdentityError> {
+        let pem = self.to_pem()?;
+        fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .and_then(|mut file| file.write_all(pem.as_bytes()))
+            .map_err(|source| IdentityError::file(path, source))
+    }
+
+    /// SHA-256 of the public key (its SubjectPublicKeyInfo) in lower-case hex: how enclaves name owners.
+    pub fn fingerprint(&self) -> String {
+        hex::encode(self.key.fingerprint())
+    }
+
+    /// Certificate and private key, as TLS takes them.
+    pub(crate) fn for_tls(
+        &self,
+    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), IdentityError> {
+        let certificate =
+            client_certificate(&self.key).map_err(|error| IdentityError::Certificate(error.to_string()))?;
+        let key = PrivatePkcs8KeyDer::from(self.key.to_pkcs8_der()?.to_vec());
+        Ok((vec![certificate], key.into()))
+    }
+}
+
+/// An identity could not be made, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The text has no private key in it.
+    #[error("there is no PKCS #8 private key (-----BEGIN PRIVATE KEY-----) in it")]
+    Pem,
+    /// The key is of another kind, or cannot be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// No certificate could be made of it.
+    #[error("{0}")]
+    Certificate(String),
+    /// The file cannot be read or written.
+    #[error("{}: {source}", .path.display())]
+    File { path: PathBuf, source: io::Error },
+}
+
+impl IdentityError {
+    fn file(path: &Path, source: io::Error) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn an_identity_survives_its_file_which_nobody_else_can_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        let identity = Identity::generate().unwrap();
+        identity.save_new(&path).unwrap();
+        assert_eq!(
+            Identity::load(&path).unwrap().fingerprint(),
+            identity.fingerprint()
+        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(
+            matches!(identity.save_new(&path), Err(IdentityError::File { .. })),
+            "the file is left alone"
+        );
+    }
+
+    #[test]
+    fn the_fingerprint_is_that_of_the_certificates_key() {
+        let identity = Identity::generate().unwrap();
+        let (chain, _) = identity.for_tls().unwrap();
+        let fingerprint = cloister_attestation::key_fingerprint(&chain[0]).unwrap();
+        assert_eq!(hex::encode(fingerprint), identity.fingerprint());
+    }
+
+    #[test]
+    fn what_is_not_a_key_is_an_error() {
+        assert!(matches!(Identity::from_pem(""), Err(IdentityError::Pem)));
+        let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(Identity::from_pem(certificate), Err(IdentityError::Pem)));
+        let other_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        assert!(matches!(
+            Identity::from_pem(other_key),
+            Err(IdentityError::Key(KeyError::Malformed))
+        ));
+    }
+}

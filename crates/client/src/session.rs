@@ -1,0 +1,235 @@
+use crate::transport::{Body, Transport, full};
+use crate::{Claims, ClientError, VerificationReport, deploy};
+use bytes::Bytes;
+use cloister_api::{
+    AppDescription, AppList, AppName, CallResponse, DeploySettings, MAX_CALL_BODY, WAVE_ARGUMENTS,
+};
+use cloister_attestation::verify::Verified;
+use deploy::DeployProgress;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A session with an enclave whose evidence was verified for it.
+///
+/// Requests may be made at once from several tasks; over HTTP/1.1 they wait for each other. When the connection is
+/// lost every request fails, and a new session has to be opened and verified.
+#[derive(Debug)]
+pub struct Session {
+    transport: Transport,
+    verified: Verified,
+    expected: BTreeMap<AppName, [u8; 32]>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        transport: Transport,
+        verified: Verified,
+        expected: BTreeMap<AppName, [u8; 32]>,
+    ) -> Self {
+        Self {
+            transport,
+            verified,
+            expected,
+        }
+    }
+
+    /// Every check that was made of the evidence.
+    pub fn report(&self) -> &VerificationReport {
+        self.verified.report()
+    }
+
+    /// What the enclave said of itself when the session began.
+    pub fn claims(&self) -> &Claims {
+        self.verified.claims()
+    }
+
+    /// MRENCLAVE of the image.
+    pub fn mrenclave(&self) -> &[u8; 32] {
+        self.verified.mrenclave()
+    }
+
+    /// Asks whether the enclave serves.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn health(&self) -> Result<(), ClientError> {
+        let request = request(Method::GET, "/v1/health".into(), None, Bytes::new())?;
+        self.transport
+            .success(self.transport.send(request).await?, MAX_SMALL)
+            .await
+            .map(drop)
+    }
+
+    /// Every app in the enclave. For owners.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn apps(&self) -> Result<AppList, ClientError> {
+        let request = request(Method::GET, "/v1/apps".into(), None, Bytes::new())?;
+        self.transport.json(self.transport.send(request).await?).await
+    }
+
+    /// What an app is, and what it did. For owners.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn describe(&self, app: &AppName) -> Result<AppDescription, ClientError> {
+        let request = request(Method::GET, format!("/v1/apps/{app}"), None, Bytes::new())?;
+        self.transport.json(self.transport.send(request).await?).await
+    }
+
+    /// Uploads a component under a name that is free, and waits until it answers calls.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`ClientError::CodeHash`] where the enclave says that it got other bytes.
+    pub async fn deploy(
+        &self,
+        app: &AppName,
+        wasm: Bytes,
+        settings: &DeploySettings,
+        progress: impl FnMut(DeployProgress) + Send,
+    ) -> Result<AppDescription, ClientError> {
+        deploy::upload(&self.transport, Method::POST, app, wasm, settings, progress).await
+    }
+
+    /// Uploads a component in the place of an app's present one. Calls under way finish on the old code.
+    ///
+    /// # Errors
+    /// As [`deploy`](Self::deploy).
+    pub async fn replace(
+        &self,
+        app: &AppName,
+        wasm: Bytes,
+        settings: &DeploySettings,
+        progress: impl FnMut(DeployProgress) + Send,
+    ) -> Result<AppDescription, ClientError> {
+        deploy::upload(&self.transport, Method::PUT, app, wasm, settings, progress).await
+    }
+
+    /// Removes an app. For its owner.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn remove(&self, app: &AppName) -> Result<(), ClientError> {
+        let request = request(Method::DELETE, format!("/v1/apps/{app}"), None, Bytes::new())?;
+        self.transport
+            .success(self.transport.send(request).await?, MAX_SMALL)
+            .await
+            .map(drop)
+    }
+
+    /// Calls an export with JSON: an object by parameter name, or an array by position.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`ClientError::CodeHash`] where the policy expects a code of this app and another answered.
+    pub async fn call_json(
+        &self,
+        app: &AppName,
+        export: &str,
+        arguments: &serde_json::Value,
+    ) -> Result<CallResponse, ClientError> {
+        self.call(app, export, "application/json", arguments).await
+    }
+
+    /// Calls an export with WAVE, one text for each parameter. The result is WAVE in a JSON string.
+    ///
+    /// # Errors
+    /// As [`call_json`](Self::call_json).
+    pub async fn call_wave(
+        &self,
+        app: &AppName,
+        export: &str,
+        arguments: &[String],
+    ) -> Result<CallResponse, ClientError> {
+        self.call(app, export, WAVE_ARGUMENTS, arguments).await
+    }
+
+    /// Counters as Prometheus text. For owners.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        let request = request(Method::GET, "/v1/metrics".into(), None, Bytes::new())?;
+        let body = self
+            .transport
+            .success(self.transport.send(request).await?, MAX_METRICS)
+            .await?;
+        String::from_utf8(body).map_err(|error| ClientError::UnexpectedResponse(error.to_string()))
+    }
+
+    async fn call<T: Serialize + ?Sized>(
+        &self,
+        app: &AppName,
+        export: &str,
+        media_type: &'static str,
+        arguments: &T,
+    ) -> Result<CallResponse, ClientError> {
+        let body = serde_json::to_vec(arguments)
+            .map_err(|error| ClientError::UnexpectedResponse(error.to_string()))?;
+        if body.len() > MAX_CALL_BODY {
+            let (length, limit) = (body.len(), MAX_CALL_BODY);
+            return Err(ClientError::RequestTooLarge {
+                what: "arguments",
+                length,
+                limit,
+            });
+        }
+        let target = format!("/v1/apps/{app}/calls/{}", percent_encoded(export));
+        let request = request(Method::POST, target, Some(media_type), body)?;
+        let response: CallResponse = self.transport.json(self.transport.send(request).await?).await?;
+        match self.expected.get(app).map(hex::encode) {
+            Some(expected) if expected != response.code_hash => Err(ClientError::CodeHash {
+                app: app.to_string(),
+                expected,
+                answered: response.code_hash,
+            }),
+            _ => Ok(response),
+        }
+    }
+}
+
+fn request(
+    method: Method,
+    target: String,
+    media_type: Option<&'static str>,
+    body: impl Into<Bytes>,
+) -> Result<Request<Body>, ClientError> {
+    let mut request = Request::builder().method(method).uri(target);
+    if let Some(media_type) = media_type {
+        request = request.header(CONTENT_TYPE, media_type);
+    }
+    request
+        .body(full(body))
+        .map_err(|error| ClientError::UnexpectedResponse(error.to_string()))
+}
+
+/// All but the unreserved characters of RFC 3986, section 2.3, as `%XX`.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// Longest body that is read where none is expected, in bytes.
+const MAX_SMALL: usize = 64 << 10;
+/// Longest text of counters, in bytes.
+const MAX_METRICS: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn export_names_become_one_path_segment() {
+        assert_eq!(percent_encoded("greet"), "greet");
+        assert_eq!(percent_encoded("a:b/c@0.1.0#d-e"), "a%3Ab%2Fc%400.1.0%23d-e");
+        assert_eq!(percent_encoded("ä?"), "%C3%A4%3F");
+    }
+}

@@ -1,0 +1,426 @@
+//! Requests over a verified session, and peers that are no enclaves or bad ones.
+
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a module of several test programs, each of which uses a part"
+)]
+mod enclave;
+#[path = "../../attestation/tests/platform/mod.rs"]
+mod platform;
+
+use bytes::Bytes;
+use cloister_api::{AppDescription, AppSummary, Code, DeployEvent, DeploySettings, Problem};
+use cloister_attestation::sha256;
+use cloister_client::{ClientError, DeployProgress, Endpoint, Identity, Timeouts};
+use enclave::{CODE_HASH, FakeEnclave, response};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+#[tokio::test]
+async fn requests_go_over_http_2_and_over_http_1_1() {
+    for alpn in [vec![b"h2".to_vec()], vec![b"http/1.1".to_vec()], Vec::new()] {
+        let mut enclave = FakeEnclave {
+            alpn,
+            ..FakeEnclave::new()
+        };
+        enclave.answer = Arc::new(|line, body| match line {
+            "GET /v1/apps" => response(200, "application/json", "{\"apps\":[]}"),
+            "GET /v1/metrics" => response(200, "text/plain", "calls 1\n"),
+            "DELETE /v1/apps/hello" => response(204, "text/plain", ""),
+            "POST /v1/apps/hello/calls/a%3Ab%2Fc%23d" => call_response(&CODE_HASH, body),
+            _ => response(200, "application/json", "{\"status\":\"ok\"}"),
+        });
+        let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
+        let hello = "hello".parse().unwrap();
+        session.health().await.unwrap();
+        assert!(session.apps().await.unwrap().apps.is_empty());
+        assert_eq!(session.metrics().await.unwrap(), "calls 1\n");
+        session.remove(&hello).await.unwrap();
+        let answer = session
+            .call_json(&hello, "a:b/c#d", &serde_json::json!([1]))
+            .await
+            .unwrap();
+        assert_eq!(answer.result, "[1]");
+        let answer = session
+            .call_wave(&hello, "a:b/c#d", &["\"x\"".to_owned()])
+            .await
+            .unwrap();
+        assert_eq!(answer.result, "[\"\\\"x\\\"\"]");
+    }
+}
+
+#[tokio::test]
+async fn many_requests_at_once_are_all_answered() {
+    let enclave = FakeEnclave::new();
+    let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
+    let (a, b, c) = tokio::join!(session.health(), session.health(), session.health());
+    assert!(a.is_ok() && b.is_ok() && c.is_ok());
+}
+
+#[tokio::test]
+async fn every_session_is_verified_anew() {
+    let enclave = FakeEnclave::new();
+    let endpoint = enclave.serve().await;
+    let client = enclave.client();
+    client.connect(&endpoint).await.unwrap();
+    client.connect(&endpoint).await.unwrap();
+    assert_eq!(enclave.seen(), ["POST /v1/evidence", "POST /v1/evidence"]);
+}
+
+#[tokio::test]
+async fn an_answer_of_other_code_than_expected_is_dropped() {
+    let mut enclave = FakeEnclave::new();
+    enclave.answer = Arc::new(|_, body| call_response(&[0xdd; 32], body));
+    let hello: cloister_api::AppName = "hello".parse().unwrap();
+    let policy = enclave.policy().with_app(hello.clone(), CODE_HASH);
+    let client = cloister_client::Client::new(policy);
+    let session = client.connect(&enclave.serve().await).await.unwrap();
+    let error = session
+        .call_json(&hello, "f", &serde_json::json!([]))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ClientError::CodeHash { .. }), "{error}");
+
+    // Without an expectation any code may answer.
+    let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
+    assert!(
+        session
+            .call_json(&hello, "f", &serde_json::json!([]))
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn an_identity_is_shown_and_none_is_not() {
+    let enclave = FakeEnclave::new();
+    let endpoint = enclave.serve().await;
+    let identity = Identity::generate().unwrap();
+    let fingerprint = identity.fingerprint();
+    enclave.client().connect(&endpoint).await.unwrap();
+    assert!(enclave.clients.lock().unwrap().is_empty());
+    enclave
+        .client()
+        .with_identity(identity)
+        .connect(&endpoint)
+        .await
+        .unwrap();
+    let shown = enclave
+        .clients
+        .lock()
+        .unwrap()
+        .iter()
+        .map(hex::encode)
+        .collect::<Vec<_>>();
+    assert_eq!(shown, [fingerprint]);
+}
+
+#[tokio::test]
+async fn problems_arrive_as_they_are() {
+    let mut enclave = FakeEnclave::new();
+    let problem = Problem::new(Code::UnknownApp, "no app 'helo'").with_suggestions(vec!["hello".into()]);
+    let body = serde_json::to_vec(&problem).unwrap();
+    enclave.answer = Arc::new(move |_, _| response(404, "application/problem+json", body.clone()));
+    let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
+    match session.describe(&"helo".parse().unwrap()).await.unwrap_err() {
+        ClientError::Problem(found) => assert_eq!(*found, problem),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn responses_that_are_too_long_or_nonsense_are_errors() {
+    let mut enclave = FakeEnclave::new();
+    enclave.answer = Arc::new(|line, _| match line {
+        "GET /v1/health" => response(200, "application/json", vec![b' '; 100 << 10]),
+        "GET /v1/apps" => response(200, "application/json", "{"),
+        _ => response(500, "text/html", "<h1>oops</h1>"),
+    });
+    let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
+    assert!(matches!(
+        session.health().await,
+        Err(ClientError::ResponseTooLarge { .. })
+    ));
+    assert!(matches!(
+        session.apps().await,
+        Err(ClientError::UnexpectedResponse(_))
+    ));
+    assert!(matches!(
+        session.metrics().await,
+        Err(ClientError::UnexpectedResponse(_))
+    ));
+    let arguments = serde_json::json!(["x".repeat(cloister_api::MAX_CALL_BODY)]);
+    let error = session
+        .call_json(&"hello".parse().unwrap(), "f", &arguments)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ClientError::RequestTooLarge { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_deploy_reports_upload_and_compilation() {
+    for alpn in [b"h2".to_vec(), b"http/1.1".to_vec()] {
+        let mut enclave = FakeEnclave {
+            alpn: vec![alpn],
+            ..FakeEnclave::new()
+        };
+        enclave.answer = Arc::new(|line, body| {
+            assert_eq!(line, "POST /v1/apps/hello");
+            let code_hash = hex::encode(sha256(body));
+            let events = [
+                DeployEvent::Received {
+                    bytes: body.len() as u64,
+                    code_hash: code_hash.clone(),
+                },
+                DeployEvent::Compiling {
+                    functions: 3,
+                    elapsed_ms: 10,
+                },
+                DeployEvent::Deployed {
+                    app: Box::new(description(&code_hash)),
+                },
+            ];
+            response(200, cloister_api::NDJSON, lines(&events))
+        });
+        let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
+        let wasm = Bytes::from(vec![7; 200_000]);
+        let mut progress = Vec::new();
+        let deployed = session
+            .deploy(
+                &"hello".parse().unwrap(),
+                wasm.clone(),
+                &DeploySettings::default(),
+                |step| progress.push(step),
+            )
+            .await
+            .unwrap();
+        assert_eq!(deployed.summary.code_hash, hex::encode(sha256(&wasm)));
+        assert!(progress.contains(&DeployProgress::Uploaded {
+            sent: 200_000,
+            total: 200_000
+        }));
+        let compiling = DeployEvent::Compiling {
+            functions: 3,
+            elapsed_ms: 10,
+        };
+        assert!(progress.contains(&DeployProgress::Enclave(compiling)));
+        assert!(matches!(
+            progress.last(),
+            Some(DeployProgress::Enclave(DeployEvent::Deployed { .. }))
+        ));
+    }
+}
+
+#[tokio::test]
+async fn a_deploy_that_fails_says_why() {
+    let mut enclave = FakeEnclave::new();
+    enclave.answer = Arc::new(|line, body| match line {
+        "POST /v1/apps/failed" => {
+            let problem = Problem::new(Code::NotAComponent, "bytes");
+            response(
+                200,
+                cloister_api::NDJSON,
+                lines(&[DeployEvent::Queued, DeployEvent::Failed { problem }]),
+            )
+        }
+        "POST /v1/apps/exists" => {
+            let problem = Problem::new(Code::AppExists, "there is one");
+            response(
+                409,
+                "application/problem+json",
+                serde_json::to_vec(&problem).unwrap(),
+            )
+        }
+        "PUT /v1/apps/silent" => response(200, cloister_api::NDJSON, lines(&[DeployEvent::Queued])),
+        _ => {
+            let app = Box::new(description(&hex::encode(sha256(&[body, &[0]].concat()))));
+            response(200, cloister_api::NDJSON, lines(&[DeployEvent::Deployed { app }]))
+        }
+    });
+    let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
+    let settings = DeploySettings::default();
+    let deploy = |name: &'static str| {
+        let (session, settings) = (&session, &settings);
+        async move {
+            session
+                .deploy(
+                    &name.parse().unwrap(),
+                    Bytes::from_static(b"wasm"),
+                    settings,
+                    |_| {},
+                )
+                .await
+        }
+    };
+    let code = |error: ClientError| match error {
+        ClientError::Problem(problem) => problem.code,
+        other => panic!("{other}"),
+    };
+    assert_eq!(code(deploy("failed").await.unwrap_err()), Code::NotAComponent);
+    assert_eq!(code(deploy("exists").await.unwrap_err()), Code::AppExists);
+    assert!(matches!(
+        deploy("other-bytes").await,
+        Err(ClientError::CodeHash { .. })
+    ));
+    let silent = session
+        .replace(
+            &"silent".parse().unwrap(),
+            Bytes::from_static(b"wasm"),
+            &settings,
+            |_| {},
+        )
+        .await;
+    assert!(matches!(silent, Err(ClientError::ConnectionLost(_))));
+}
+
+#[tokio::test]
+async fn nobody_listening_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let endpoint = Endpoint {
+        address,
+        server_name: "localhost".to_owned(),
+    };
+    let error = FakeEnclave::new().client().connect(&endpoint).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_plain_http_server_is_named() {
+    let endpoint = peer(Some(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")).await;
+    let error = FakeEnclave::new().client().connect(&endpoint).await.unwrap_err();
+    assert!(matches!(error, ClientError::NotTls { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_given_up() {
+    let endpoint = peer(None).await;
+    let timeouts = Timeouts {
+        handshake: Duration::from_millis(200),
+        ..Timeouts::default()
+    };
+    let error = FakeEnclave::new()
+        .client()
+        .with_timeouts(timeouts)
+        .connect(&endpoint)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ClientError::TimedOut {
+                doing: "the TLS handshake",
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_tls_1_2_server_is_refused() {
+    let enclave = FakeEnclave {
+        tls_version: &rustls::version::TLS12,
+        ..FakeEnclave::new()
+    };
+    let error = enclave
+        .client()
+        .connect(&enclave.serve().await)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ClientError::Tls { .. }), "{error}");
+    assert!(enclave.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_tls_server_without_evidence_is_no_enclave() {
+    for bad in ["claims", "quote", "signature"] {
+        let mut enclave = FakeEnclave::new();
+        enclave.make_evidence = Arc::new(move |enclave, binding| {
+            let mut evidence = enclave.evidence(binding);
+            let part = match bad {
+                "claims" => &mut evidence.claims,
+                "quote" => &mut evidence.quote,
+                _ => &mut evidence.signature,
+            };
+            part.insert(0, '!');
+            evidence
+        });
+        let error = enclave
+            .client()
+            .connect(&enclave.serve().await)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, ClientError::NotAnEnclave { .. }), "{error}");
+        assert!(error.to_string().contains(bad), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_name_that_is_none_is_refused_before_connecting() {
+    let enclave = FakeEnclave::new();
+    let endpoint = Endpoint {
+        server_name: "no host".to_owned(),
+        ..enclave.serve().await
+    };
+    let error = enclave.client().connect(&endpoint).await.unwrap_err();
+    assert!(matches!(error, ClientError::ServerName(_)), "{error}");
+}
+
+/// A TCP peer that says this to whatever it hears first, or nothing at all.
+async fn peer(answer: Option<&'static [u8]>) -> Endpoint {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut heard = [0; 4096];
+        while let Ok(1..) = stream.read(&mut heard).await {
+            if let Some(answer) = answer {
+                let _ = stream.write_all(answer).await;
+            }
+        }
+    });
+    Endpoint {
+        address,
+        server_name: "localhost".to_owned(),
+    }
+}
+
+fn call_response(code_hash: &[u8; 32], body: &[u8]) -> http::Response<Bytes> {
+    let result = String::from_utf8(body.to_vec()).unwrap();
+    let response_body = serde_json::json!({
+        "result": result, "fuel": 1, "wall_us": 1, "code_hash": hex::encode(code_hash),
+    });
+    response(200, "application/json", response_body.to_string())
+}
+
+fn lines(events: &[DeployEvent]) -> String {
+    events
+        .iter()
+        .map(|event| serde_json::to_string(event).unwrap() + "\n")
+        .collect()
+}
+
+fn description(code_hash: &str) -> AppDescription {
+    AppDescription {
+        summary: AppSummary {
+            name: "hello".parse().unwrap(),
+            code_hash: code_hash.to_owned(),
+            size: 1,
+            owner: String::new(),
+        },
+        wit: String::new(),
+        limits: Default::default(),
+        environment: Vec::new(),
+        imports: Vec::new(),
+        exports: Vec::new(),
+        code_bytes: 0,
+        compile_ms: 0,
+        total: Default::default(),
+        functions: Default::default(),
+    }
+}

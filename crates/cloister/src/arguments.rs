@@ -1,0 +1,506 @@
+//! The command line's grammar: commands, options, their help and where each falls back to the environment.
+
+mod examples;
+mod pairs;
+
+pub(crate) use pairs::{EnvironmentArgument, Pin};
+
+use crate::quantity::{Digest, Fuel, Size, Span};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use cloister_api::AppName;
+use examples::*;
+use std::path::PathBuf;
+
+/// Run WebAssembly components inside SGX enclaves, and verify them before you trust them with data.
+#[derive(Debug, Parser)]
+#[command(name = "cloister", version, propagate_version = true, max_term_width = 100)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+#[command(after_help = OVERVIEW, after_long_help = OVERVIEW_LONG)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command. A flag wins over its environment variable, that over the profile.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct GlobalArguments {
+    /// The enclave's address [default: 127.0.0.1:8443]
+    #[arg(long, global = true, env = "CLOISTER_HOST", value_name = "HOST[:PORT]", help_heading = TRUST)]
+    pub(crate) host: Option<String>,
+    /// Your private key, as `cloister keygen` makes it
+    #[arg(long, global = true, env = "CLOISTER_KEY", value_name = "FILE", help_heading = TRUST)]
+    pub(crate) key: Option<PathBuf>,
+    /// An enclave image that you accept; repeat it to accept several
+    #[arg(long, global = true, env = "CLOISTER_MRENCLAVE", value_name = "HEX", help_heading = TRUST)]
+    #[arg(value_delimiter = ',')]
+    pub(crate) mrenclave: Vec<Digest>,
+    /// The only code that you accept for the app: SHA-256 of its .wasm
+    #[arg(long, global = true, env = "CLOISTER_CODE_HASH", value_name = "HEX", help_heading = TRUST)]
+    pub(crate) code_hash: Option<Digest>,
+    /// Accept SIMULATED hardware, which protects nothing, if its platform root has this fingerprint
+    #[arg(
+        long,
+        global = true,
+        env = "CLOISTER_ALLOW_SIMULATED",
+        value_name = "ROOT_FINGERPRINT"
+    )]
+    #[arg(help_heading = TRUST)]
+    pub(crate) allow_simulated: Option<Digest>,
+    /// Collateral for verifying the quote offline (JSON); the enclave's own is used otherwise
+    #[arg(long, global = true, env = "CLOISTER_COLLATERAL", value_name = "FILE", help_heading = TRUST)]
+    pub(crate) collateral: Option<PathBuf>,
+    /// Profile to take defaults from [default: the one called `default`, if there is one]
+    #[arg(long, global = true, env = "CLOISTER_PROFILE", value_name = "NAME", help_heading = TRUST)]
+    pub(crate) profile: Option<String>,
+    /// The profile file [default: $XDG_CONFIG_HOME/cloister/config.toml]
+    #[arg(long, global = true, env = "CLOISTER_CONFIG", value_name = "FILE", help_heading = TRUST)]
+    pub(crate) config: Option<PathBuf>,
+    /// How results and errors are written
+    #[arg(long, global = true, env = "CLOISTER_FORMAT", value_enum, default_value_t, help_heading = OUTPUT)]
+    pub(crate) format: Format,
+    /// Results and errors only: no progress, no hints
+    #[arg(long, short, global = true, help_heading = OUTPUT)]
+    pub(crate) quiet: bool,
+    /// When to use colour
+    #[arg(long, global = true, env = "CLOISTER_COLOR", value_enum, default_value_t, help_heading = OUTPUT)]
+    #[arg(value_name = "WHEN")]
+    pub(crate) color: Color,
+}
+
+/// How results and errors are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON text on standard output; an error is one JSON text on standard error.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start an enclave on this machine and serve it until Ctrl-C
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArguments),
+    /// Upload a component as a new app
+    #[command(after_help = DEPLOY_EXAMPLES)]
+    Deploy(DeployArguments),
+    /// Upload a component in the place of an app's present one
+    ///
+    /// Calls under way finish on the old code, the next ones see the new. Limits and environment are set anew: those
+    /// that are not given are the defaults.
+    #[command(after_help = REPLACE_EXAMPLES)]
+    Replace(DeployArguments),
+    /// Call an app's function
+    ///
+    /// Arguments are WAVE, one for each parameter: numbers as they are, strings with their quotes, lists as [1, 2],
+    /// records as {name: "x", age: 3}.
+    #[command(after_help = CALL_EXAMPLES)]
+    Call(CallArguments),
+    /// List the apps
+    #[command(after_help = APPS_EXAMPLES)]
+    Apps,
+    /// Show what an app is: its functions, limits, code hash and counters
+    #[command(after_help = DESCRIBE_EXAMPLES)]
+    Describe(DescribeArguments),
+    /// Remove an app
+    #[command(after_help = REMOVE_EXAMPLES)]
+    Remove(RemoveArguments),
+    /// Verify an enclave, and show what was proven and what was not
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArguments),
+    /// Print the enclave's counters as Prometheus text
+    #[command(after_help = METRICS_EXAMPLES)]
+    Metrics,
+    /// Make a private key and print its fingerprint
+    #[command(after_help = KEYGEN_EXAMPLES)]
+    Keygen(KeygenArguments),
+    /// Print the SHA-256 of a file, to pin it with --code-hash
+    #[command(after_help = HASH_EXAMPLES)]
+    Hash(HashArguments),
+    /// Check and sign enclave images
+    #[command(subcommand, after_help = IMAGE_EXAMPLES)]
+    Image(ImageCommand),
+    /// Show or change the profile file
+    #[command(subcommand, after_help = PROFILE_EXAMPLES)]
+    Profile(ProfileCommand),
+    /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// The enclave image [default: cloister.sgxs beside this program, or target/image/cloister.sgxs]
+    #[arg(long, env = "CLOISTER_IMAGE", value_name = "FILE.sgxs")]
+    pub(crate) image: Option<PathBuf>,
+    /// The image's signature structure [default: the image's name with .sigstruct]
+    #[arg(long, env = "CLOISTER_SIGSTRUCT", value_name = "FILE")]
+    pub(crate) sigstruct: Option<PathBuf>,
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(
+        long,
+        env = "CLOISTER_LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:8443"
+    )]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Folder for the platform's and the enclave's state [default: $XDG_STATE_HOME/cloister]
+    #[arg(long, env = "CLOISTER_STATE", value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// A key that may deploy and remove apps: its fingerprint, or a PEM file with it; repeat it for several
+    #[arg(
+        long,
+        env = "CLOISTER_OWNER",
+        value_name = "FILE|FINGERPRINT",
+        value_delimiter = ','
+    )]
+    pub(crate) owner: Vec<String>,
+    /// Where to run the enclave
+    #[arg(long, env = "CLOISTER_DEVICE", value_enum, default_value_t)]
+    pub(crate) device: DeviceChoice,
+    /// How long calls under way may go on after Ctrl-C, in seconds or with a unit
+    #[arg(long, value_name = "SECONDS", default_value = "10")]
+    pub(crate) grace: Span,
+    /// Connections held at once
+    #[arg(long, value_name = "N")]
+    pub(crate) max_connections: Option<u32>,
+    /// Calls under way at once
+    #[arg(long, value_name = "N")]
+    pub(crate) max_calls: Option<u32>,
+}
+
+/// Where to run the enclave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeviceChoice {
+    /// SGX hardware where this machine has it, software otherwise.
+    #[default]
+    Auto,
+    /// SGX in software: everything works, nothing is protected.
+    Soft,
+    /// /dev/sgx_enclave, or fail.
+    Sgx,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeployArguments {
+    /// The component
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The app's name: a-z, 0-9 and '-' [default: the file's name, made valid]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<AppName>,
+    /// An environment variable of the guest; `KEY` alone takes the value from this shell's, which keeps it out of the
+    /// process list
+    #[arg(long = "env", value_name = "KEY[=VALUE]")]
+    pub(crate) environment: Vec<EnvironmentArgument>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArguments,
+}
+
+/// Bounds of one call; the defaults are those of `cloister_api::Limits`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Limits of one call")]
+pub(crate) struct LimitArguments {
+    /// Fuel units [default: 10M]
+    #[arg(long, value_name = "N")]
+    pub(crate) fuel: Option<Fuel>,
+    /// Linear memory [default: 64MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<Size>,
+    /// Wall time [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<Span>,
+    /// Encoded result [default: 4MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) result_size: Option<Size>,
+    /// Standard output and error that are kept [default: 64KiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) log_size: Option<Size>,
+    /// Table elements [default: 100000]
+    #[arg(long, value_name = "N")]
+    pub(crate) table_elements: Option<u64>,
+    /// Core instances, memories and tables, each [default: 64]
+    #[arg(long, value_name = "N")]
+    pub(crate) instances: Option<u32>,
+    /// Resource handles at once [default: 10000]
+    #[arg(long, value_name = "N")]
+    pub(crate) handles: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallArguments {
+    #[arg(value_name = "APP")]
+    pub(crate) app: AppName,
+    /// `function`, or `namespace:package/interface@version#function`
+    #[arg(value_name = "EXPORT")]
+    pub(crate) export: String,
+    /// WAVE values, one for each parameter
+    #[arg(value_name = "ARGS", allow_negative_numbers = true)]
+    pub(crate) arguments: Vec<String>,
+    /// Arguments as one JSON text: an object by parameter name or an array by position; `-` reads standard input,
+    /// `@FILE` reads a file. The result is JSON too
+    #[arg(
+        long,
+        value_name = "JSON|-|@FILE",
+        conflicts_with = "arguments",
+        allow_hyphen_values = true
+    )]
+    pub(crate) json: Option<String>,
+    /// Print fuel, time and code hash to standard error even where it is not a terminal
+    #[arg(long)]
+    pub(crate) stats: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DescribeArguments {
+    #[arg(value_name = "APP")]
+    pub(crate) app: AppName,
+    /// Print the component's WIT and nothing else
+    #[arg(long)]
+    pub(crate) wit: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArguments {
+    #[arg(value_name = "APP")]
+    pub(crate) app: AppName,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// The enclave's address; as --host
+    #[arg(value_name = "HOST[:PORT]")]
+    pub(crate) address: Option<String>,
+    /// Verify the code hash of this app too; --code-hash or the profile says which is right
+    #[arg(long, value_name = "APP")]
+    pub(crate) app: Option<AppName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArguments {
+    /// Where to write the key, readable by you alone; a file that exists is never overwritten
+    /// [default: $XDG_CONFIG_HOME/cloister/key.pem]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HashArguments {
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// Look for instructions that a real enclave cannot execute
+    #[command(after_help = IMAGE_EXAMPLES)]
+    Check {
+        /// The enclave's ELF file, from which the image is made
+        #[arg(value_name = "ELF")]
+        elf: PathBuf,
+    },
+    /// Sign an image: write its SIGSTRUCT
+    ///
+    /// --key FILE names the signing key, an RSA key of 3072 bits in PEM. Where there is no such file, a key is made and
+    /// kept there.
+    #[command(after_help = IMAGE_EXAMPLES)]
+    Sign(ImageSignArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImageSignArguments {
+    /// The image
+    #[arg(value_name = "FILE.sgxs")]
+    pub(crate) image: PathBuf,
+    /// Where to write the SIGSTRUCT [default: the image's name with .sigstruct]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProfileCommand {
+    /// Write the options given on this command line into a profile
+    ///
+    /// What is not given stays as it is; environment variables are not written.
+    #[command(after_help = PROFILE_EXAMPLES)]
+    Set(ProfileSetArguments),
+    /// Print a profile, or all of them
+    Show {
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProfileSetArguments {
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Pin an app's code: its name and the SHA-256 of its .wasm
+    #[arg(long, value_name = "APP=HEX")]
+    pub(crate) pin: Vec<Pin>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    pub(crate) shell: Shell,
+}
+
+const TRUST: &str = "Connection and trust";
+const OUTPUT: &str = "Output";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use cloister_api::EnvironmentVariable;
+
+    fn parse(line: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("cloister").chain(line.iter().copied()))
+    }
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.clone().render_long_help().to_string();
+            assert!(
+                help.contains(&format!("cloister {}", command.get_name())),
+                "{help}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_help_lists_every_exit_code() {
+        let help = Cli::command().render_long_help().to_string();
+        for code in 0..=7 {
+            assert!(
+                help.contains(&format!("\n  {code}  ")),
+                "{code} is missing in {help}"
+            );
+        }
+    }
+
+    #[test]
+    fn deploy_takes_limits_and_environment() {
+        let cli = parse(&[
+            "deploy",
+            "a.wasm",
+            "--name",
+            "a",
+            "--fuel",
+            "5M",
+            "--memory",
+            "1MiB",
+            "--timeout",
+            "2s",
+            "--result-size",
+            "1KiB",
+            "--env",
+            "A=b=c",
+            "--env",
+            "PATH",
+        ])
+        .unwrap();
+        let Command::Deploy(deploy) = cli.command else {
+            panic!("not deploy: {:?}", cli.command)
+        };
+        assert_eq!(deploy.name.unwrap().as_str(), "a");
+        assert_eq!(deploy.limits.fuel, Some(Fuel(5_000_000)));
+        assert_eq!(deploy.limits.memory, Some(Size(1 << 20)));
+        assert_eq!(deploy.limits.timeout.unwrap().milliseconds(), 2_000);
+        assert_eq!(deploy.limits.result_size, Some(Size(1024)));
+        assert_eq!(
+            deploy.environment,
+            [
+                EnvironmentArgument::Set(EnvironmentVariable {
+                    name: "A".into(),
+                    value: "b=c".into()
+                }),
+                EnvironmentArgument::Inherit("PATH".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn call_takes_negative_numbers_as_arguments() {
+        let cli = parse(&["call", "calc", "add", "-3", "-4.5", "--stats"]).unwrap();
+        let Command::Call(call) = cli.command else {
+            panic!("not call")
+        };
+        assert_eq!(call.arguments, ["-3", "-4.5"]);
+        assert!(call.stats);
+    }
+
+    #[test]
+    fn call_takes_wave_or_json_but_not_both() {
+        assert!(parse(&["call", "a", "f", "--json", "-"]).is_ok());
+        assert!(parse(&["call", "a", "f", "--json", "-5"]).is_ok());
+        assert!(parse(&["call", "a", "f", "1", "--json", "-"]).is_err());
+    }
+
+    #[test]
+    fn names_and_digests_are_checked_where_they_are_typed() {
+        assert!(parse(&["call", "Not_A_Name", "f"]).is_err());
+        assert!(parse(&["apps", "--mrenclave", "abc"]).is_err());
+        assert!(parse(&["deploy", "a.wasm", "--memory", "64M"]).is_err());
+    }
+
+    #[test]
+    fn global_options_may_follow_the_command() {
+        let a = "aa".repeat(32);
+        let b = "bb".repeat(32);
+        let cli = parse(&[
+            "apps",
+            "--mrenclave",
+            &a,
+            "--mrenclave",
+            &b,
+            "--host",
+            "h:1",
+            "--format",
+            "json",
+            "--color",
+            "never",
+        ])
+        .unwrap();
+        assert_eq!(cli.global.mrenclave.len(), 2);
+        assert_eq!(cli.global.host.as_deref(), Some("h:1"));
+        assert_eq!(
+            (cli.global.format, cli.global.color),
+            (Format::Json, Color::Never)
+        );
+        let cli = parse(&["--quiet", "apps"]).unwrap();
+        assert!(cli.global.quiet);
+    }
+
+    #[test]
+    fn serve_has_defaults() {
+        let cli = parse(&["serve"]).unwrap();
+        let Command::Serve(serve) = cli.command else {
+            panic!("not serve")
+        };
+        assert_eq!(serve.listen.to_string(), "127.0.0.1:8443");
+        assert_eq!(serve.grace.milliseconds(), 10_000);
+        assert_eq!(serve.device, DeviceChoice::Auto);
+        assert!(parse(&["serve", "--listen", "nowhere"]).is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! Examples and notes at the end of each help text.
+
+pub(super) const OVERVIEW: &str = "\
+Exit codes: 0 ok, 1 internal, 2 usage, 3 cannot connect, 4 verification refused, 5 request refused,
+            6 the call failed in the guest, 7 the server failed. `cloister --help` says more.";
+
+pub(super) const OVERVIEW_LONG: &str = "\
+Examples:
+  cloister keygen                               make your key; prints its fingerprint
+  cloister serve --owner FINGERPRINT            start an enclave that obeys it
+  cloister verify                               see what the enclave proves
+  cloister profile set default --mrenclave HEX  say which image you accept
+  cloister deploy hello.wasm                    upload a component
+  cloister call hello greet '\"World\"'           call it
+
+Nothing is sent to an enclave before it is verified: without --mrenclave (or a profile that has one) every
+command but `verify` refuses.
+
+Exit codes:
+  0  ok
+  1  internal error of this program
+  2  usage: arguments, the profile, or a file of yours
+  3  cannot connect
+  4  verification refused: not the enclave, code or hardware that you accept
+  5  request refused by the enclave (4xx): unknown app, wrong arguments, not your key
+  6  the call failed in the guest: trap, fuel, a limit, time
+  7  the server failed (5xx), or answered what is not the protocol";
+
+pub(super) const SERVE_EXAMPLES: &str = "\
+Examples:
+  cloister serve --owner ~/.config/cloister/key.pem
+  cloister serve --image target/image/cloister.sgxs --listen 0.0.0.0:8443 --owner FINGERPRINT
+  cloister serve --device soft --state ./state --listen 127.0.0.1:0 --format json
+
+With --format json, one line says that the enclave is ready:
+  {\"event\":\"ready\",\"mrenclave\":\"…\",\"address\":\"127.0.0.1:8443\",\"device\":\"soft\",\"simulated_root\":\"…\"}
+The first Ctrl-C or SIGTERM lets calls under way finish (--grace), the second stops at once.";
+
+pub(super) const DEPLOY_EXAMPLES: &str = "\
+Examples:
+  cloister deploy hello.wasm
+  cloister deploy target/wasm32-wasip2/release/my_app.wasm --name my-app --fuel 100M --memory 128MiB
+  API_KEY=secret cloister deploy hello.wasm --env API_KEY --env LANG=en --timeout 5s";
+
+pub(super) const REPLACE_EXAMPLES: &str = "\
+Examples:
+  cloister replace hello.wasm
+  cloister replace build/v2.wasm --name hello --fuel 50M";
+
+pub(super) const CALL_EXAMPLES: &str = "\
+Examples:
+  cloister call hello greet '\"World\"'
+  cloister call calc add 2 -3
+  cloister call geo 'example:geo/points@1.0.0#distance' '{x: 0, y: 0}' '{x: 3, y: 4}'
+  cloister call hello greet --json '{\"name\": \"World\"}'
+  generate | cloister call stats mean --json - --format json | jq .result
+  cloister call hello greet '\"World\"' --code-hash $(cloister hash --quiet hello.wasm)
+
+The result goes to standard output, what the call cost to standard error.";
+
+pub(super) const APPS_EXAMPLES: &str = "\
+Examples:
+  cloister apps
+  cloister apps --format json | jq -r '.apps[].name'";
+
+pub(super) const DESCRIBE_EXAMPLES: &str = "\
+Examples:
+  cloister describe hello
+  cloister describe hello --wit > hello.wit";
+
+pub(super) const REMOVE_EXAMPLES: &str = "\
+Examples:
+  cloister remove hello";
+
+pub(super) const VERIFY_EXAMPLES: &str = "\
+Examples:
+  cloister verify                                     show what the enclave says; refused, since nothing is pinned
+  cloister verify enclave.example.com --mrenclave HEX
+  cloister verify --app hello --code-hash HEX --mrenclave HEX
+  cloister verify --mrenclave HEX --allow-simulated ROOT_FINGERPRINT
+
+Exit code 4 if the enclave is refused.";
+
+pub(super) const METRICS_EXAMPLES: &str = "\
+Examples:
+  cloister metrics
+  cloister metrics | grep fuel";
+
+pub(super) const KEYGEN_EXAMPLES: &str = "\
+Examples:
+  cloister keygen
+  cloister keygen --out alice.pem";
+
+pub(super) const HASH_EXAMPLES: &str = "\
+Examples:
+  cloister hash hello.wasm
+  cloister profile set default --pin hello=$(cloister hash --quiet hello.wasm)";
+
+pub(super) const IMAGE_EXAMPLES: &str = "\
+Examples:
+  cloister image check target/x86_64-fortanix-unknown-sgx/release/cloister-enclave
+  cloister image sign target/image/cloister.sgxs --key signing-key.pem";
+
+pub(super) const PROFILE_EXAMPLES: &str = "\
+Examples:
+  cloister profile set default --host enclave.example.com --mrenclave HEX --key ~/.config/cloister/key.pem
+  cloister profile set local --host 127.0.0.1:8443 --mrenclave HEX --allow-simulated ROOT_FINGERPRINT
+  cloister profile set local --pin hello=HEX
+  cloister profile show
+  cloister --profile local call hello greet '\"World\"'";
+
+pub(super) const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  cloister completions bash > ~/.local/share/bash-completion/completions/cloister
+  cloister completions zsh > ~/.zfunc/_cloister
+  cloister completions fish > ~/.config/fish/completions/cloister.fish";

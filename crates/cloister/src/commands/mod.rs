@@ -1,0 +1,59 @@
+//! What each command does.
+
+mod admin;
+mod call;
+mod image;
+mod input;
+mod keys;
+mod local;
+mod serve;
+mod session;
+mod upload;
+mod verify;
+
+use crate::arguments::{Cli, Command, GlobalArguments};
+use crate::failure::Failure;
+use crate::output::Printer;
+use crate::settings::Settings;
+use upload::Mode;
+
+/// Does what the command line asks. `typed` are its options without the environment.
+pub(crate) fn run(cli: &Cli, typed: &GlobalArguments, printer: &Printer) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Serve(arguments) => serve::serve(arguments, printer),
+        Command::Keygen(arguments) => keys::keygen(arguments, printer),
+        Command::Hash(arguments) => local::hash(arguments, printer),
+        Command::Image(command) => image::image(command, typed, printer),
+        Command::Profile(command) => local::profile(command, &cli.global, typed, printer),
+        Command::Completions(arguments) => local::completions(arguments, printer),
+        _ => remote(cli, printer),
+    }
+}
+
+/// The commands that talk to an enclave.
+fn remote(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
+    let mut global = cli.global.clone();
+    if let Command::Verify(arguments) = &cli.command
+        && arguments.address.is_some()
+    {
+        global.host.clone_from(&arguments.address);
+    }
+    let settings = Settings::load(&global)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Internal(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        match &cli.command {
+            Command::Deploy(arguments) => admin::upload(Mode::Deploy, arguments, &settings, printer).await,
+            Command::Replace(arguments) => admin::upload(Mode::Replace, arguments, &settings, printer).await,
+            Command::Apps => admin::apps(&settings, printer).await,
+            Command::Describe(arguments) => admin::describe(arguments, &settings, printer).await,
+            Command::Remove(arguments) => admin::remove(arguments, &settings, printer).await,
+            Command::Metrics => admin::metrics(&settings, printer).await,
+            Command::Call(arguments) => call::call(arguments, &settings, printer).await,
+            Command::Verify(arguments) => verify::verify(arguments, &settings, printer).await,
+            other => Err(Failure::Internal(format!(
+                "{other:?} is no command of an enclave"
+            ))),
+        }
+    })
+}

@@ -1,0 +1,221 @@
+//! What `deploy` and `replace` send, made from their arguments.
+
+use crate::arguments::{DeployArguments, EnvironmentArgument, LimitArguments};
+use crate::failure::{Failure, FileAction};
+use crate::quantity::Size;
+use cloister_api::{AppName, DeploySettings, EnvironmentVariable, Limits, MAX_SETTINGS};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Whether the app's name must be free or taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Deploy,
+    Replace,
+}
+
+/// A component and what its deployer decides about it.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    pub(crate) name: AppName,
+    pub(crate) wasm: Vec<u8>,
+    pub(crate) settings: DeploySettings,
+}
+
+impl Upload {
+    /// Reads the component and settles name, limits and environment.
+    pub(crate) fn prepare(arguments: &DeployArguments) -> Result<Self, Failure> {
+        let name = match &arguments.name {
+            Some(name) => name.clone(),
+            None => name_of(&arguments.file)?,
+        };
+        let settings = DeploySettings {
+            limits: limits(&arguments.limits),
+            environment: environment(&arguments.environment, |name| std::env::var(name).ok())?,
+        };
+        let encoded = serde_json::to_vec(&settings).map_err(|e| Failure::Internal(e.to_string()))?;
+        if encoded.len() > MAX_SETTINGS {
+            return Err(Failure::usage(format!(
+                "the limits and environment take {}, and {} is the most",
+                Size(encoded.len() as u64),
+                Size(MAX_SETTINGS as u64)
+            )));
+        }
+        Ok(Self {
+            name,
+            wasm: read(&arguments.file)?,
+            settings,
+        })
+    }
+}
+
+/// A valid name from the name of a file: lower case, and each run of other characters a single `-`.
+fn name_of(file: &Path) -> Result<AppName, Failure> {
+    let stem = file
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_ascii_lowercase();
+    let words = stem
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
+    let mut name = words.collect::<Vec<_>>().join("-");
+    name.truncate(MAX_NAME);
+    name.trim_end_matches('-').parse().map_err(|_| Failure::Usage {
+        what: format!("no app's name can be made from '{}'", file.display()),
+        help: Some("give one with --name".to_owned()),
+    })
+}
+
+fn limits(arguments: &LimitArguments) -> Limits {
+    let default = Limits::default();
+    Limits {
+        fuel: arguments.fuel.map_or(default.fuel, |fuel| fuel.0),
+        memory: arguments.memory.map_or(default.memory, |size| size.0),
+        table_elements: arguments.table_elements.unwrap_or(default.table_elements),
+        instances: arguments.instances.unwrap_or(default.instances),
+        handles: arguments.handles.unwrap_or(default.handles),
+        result: arguments.result_size.map_or(default.result, |size| size.0),
+        log: arguments.log_size.map_or(default.log, |size| size.0),
+        wall_time_ms: arguments
+            .timeout
+            .map_or(default.wall_time_ms, |span| span.milliseconds()),
+    }
+}
+
+fn environment(
+    arguments: &[EnvironmentArgument],
+    here: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<EnvironmentVariable>, Failure> {
+    let mut variables: Vec<EnvironmentVariable> = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        let variable = match argument {
+            EnvironmentArgument::Set(variable) => variable.clone(),
+            EnvironmentArgument::Inherit(name) => EnvironmentVariable {
+                name: name.clone(),
+                value: here(name).ok_or_else(|| Failure::Usage {
+                    what: format!("--env {name}: no such variable here, or it is not UTF-8"),
+                    help: Some(format!("set it, or write --env {name}=VALUE")),
+                })?,
+            },
+        };
+        if variables.iter().any(|other| other.name == variable.name) {
+            return Err(Failure::usage(format!("--env {} is given twice", variable.name)));
+        }
+        variables.push(variable);
+    }
+    Ok(variables)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable = |source| Failure::File {
+        action: FileAction::Read,
+        path: path.to_owned(),
+        source,
+    };
+    let mut wasm = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MAX_COMPONENT + 1)
+        .read_to_end(&mut wasm)
+        .map_err(unreadable)?;
+    if wasm.len() as u64 > MAX_COMPONENT {
+        return Err(Failure::usage(format!(
+            "{} is larger than {}, and no image takes such a component",
+            path.display(),
+            Size(MAX_COMPONENT)
+        )));
+    }
+    Ok(wasm)
+}
+
+/// Longest DNS label (RFC 1035, section 2.3.4), which an app's name is.
+const MAX_NAME: usize = 63;
+/// Bytes of the largest file that is read; an image's own bound is far lower.
+const MAX_COMPONENT: u64 = 256 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantity::{Fuel, Span};
+
+    #[test]
+    fn names_come_from_files() {
+        for (file, name) in [
+            ("hello.wasm", "hello"),
+            ("/a/b/My_App.component.wasm", "my-app-component"),
+            ("--x--y--.wasm", "x-y"),
+            ("grüße.wasm", "gr-e"),
+            ("noextension", "noextension"),
+            ("7.wasm", "7"),
+        ] {
+            assert_eq!(name_of(Path::new(file)).unwrap().as_str(), name, "{file}");
+        }
+        let long = format!("{}_b.wasm", "a".repeat(62));
+        assert_eq!(name_of(Path::new(&long)).unwrap().as_str(), "a".repeat(62));
+        for bad in ["", "_.wasm", "漢字.wasm", "/", ".."] {
+            assert!(name_of(Path::new(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn limits_that_are_not_given_are_the_defaults() {
+        assert_eq!(limits(&LimitArguments::default()), Limits::default());
+        let given = LimitArguments {
+            fuel: Some(Fuel(5)),
+            memory: Some(Size(6)),
+            timeout: Some(Span(std::time::Duration::from_secs(7))),
+            result_size: Some(Size(8)),
+            log_size: Some(Size(9)),
+            table_elements: Some(10),
+            instances: Some(11),
+            handles: Some(12),
+        };
+        let expected = Limits {
+            fuel: 5,
+            memory: 6,
+            wall_time_ms: 7_000,
+            result: 8,
+            log: 9,
+            table_elements: 10,
+            instances: 11,
+            handles: 12,
+        };
+        assert_eq!(limits(&given), expected);
+    }
+
+    #[test]
+    fn the_environment_is_given_or_inherited_once() {
+        let parse = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+        let here = |name: &str| (name == "HERE").then(|| "value".to_owned());
+        let variables = environment(&parse(&["A=1", "HERE", "B="]), here).unwrap();
+        let pairs: Vec<_> = variables
+            .iter()
+            .map(|v| (v.name.as_str(), v.value.as_str()))
+            .collect();
+        assert_eq!(pairs, [("A", "1"), ("HERE", "value"), ("B", "")]);
+        assert!(
+            environment(&parse(&["GONE"]), here)
+                .unwrap_err()
+                .to_string()
+                .contains("GONE")
+        );
+        assert!(
+            environment(&parse(&["A=1", "A=2"]), here)
+                .unwrap_err()
+                .to_string()
+                .contains("twice")
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let failure = read(Path::new("/nonexistent/x.wasm")).unwrap_err();
+        assert!(
+            failure
+                .to_string()
+                .starts_with("cannot read /nonexistent/x.wasm: "),
+            "{failure}"
+        );
+    }
+}

@@ -1,0 +1,509 @@
+//! How a command fails: the exit code, the words for people, the JSON for programs.
+
+use crate::output::{Paint, printable};
+use crate::profile::ProfileError;
+use crate::quantity::grouped;
+use cloister_api::{Code, Problem, Trap};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The arguments fit the grammar but not each other or this machine.
+    #[error("{what}")]
+    Usage { what: String, help: Option<String> },
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        action: FileAction,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("cannot connect to {host}: {reason}")]
+    Connect { host: String, reason: String },
+    /// The user has not said which enclave to accept, so nothing was sent.
+    #[error("no enclave image is pinned, so {host} was not asked")]
+    Unpinned { host: String },
+    /// The enclave, its code or its hardware is not what the user accepts, so nothing was sent.
+    #[error("{host} is refused, and nothing was sent to it: {}", reasons.join("; "))]
+    Refused {
+        host: String,
+        reasons: Vec<String>,
+        help: Option<String>,
+    },
+    /// The enclave refused the request, or the call failed.
+    #[error("{}", problem.detail)]
+    Problem {
+        problem: Box<Problem>,
+        help: Option<String>,
+    },
+    #[error("{host} answered what is not the protocol: {reason}")]
+    Protocol { host: String, reason: String },
+    /// Other code answered than the one that is pinned; its answer was dropped.
+    #[error("{reason}")]
+    OtherCode { reason: String },
+    #[error("the session with {host} ended: {reason}")]
+    Lost { host: String, reason: String },
+    /// The enclave ended or could not be started.
+    #[error("{what}")]
+    Enclave { what: String, help: Option<String> },
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// What was to be done with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileAction {
+    Read,
+    Write,
+    Create,
+}
+
+impl std::fmt::Display for FileAction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Create => "create",
+        })
+    }
+}
+
+/// The exit codes that scripts may rely on; `docs/cli.md` lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    Internal = 1,
+    Usage = 2,
+    Connect = 3,
+    Refused = 4,
+    Request = 5,
+    Guest = 6,
+    Server = 7,
+}
+
+impl Failure {
+    /// A failure of the arguments.
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::Usage {
+            what: what.into(),
+            help: None,
+        }
+    }
+
+    /// A failure that the enclave reported, with the advice that fits its code.
+    pub(crate) fn problem(problem: Problem) -> Self {
+        let help = advice(problem.code).map(str::to_owned);
+        Self::Problem {
+            problem: Box::new(problem),
+            help,
+        }
+    }
+
+    /// The code with which the process ends.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. } | Self::Profile(_) | Self::File { .. } => Exit::Usage,
+            Self::Connect { .. } => Exit::Connect,
+            Self::Unpinned { .. } | Self::Refused { .. } | Self::OtherCode { .. } => Exit::Refused,
+            Self::Problem { problem, .. } => of_problem(problem),
+            Self::Protocol { .. } | Self::Lost { .. } => Exit::Server,
+            Self::Enclave { .. } | Self::Internal(_) => Exit::Internal,
+        }
+    }
+
+    /// For people: what happened, to what, and what to do; ends with a newline.
+    pub(crate) fn text(&self, paint: Paint) -> String {
+        let mut text = format!("{}[{}]: ", paint.red("error"), self.code());
+        match self {
+            Self::Refused { host, reasons, .. } => {
+                let _ = write!(text, "{host} is refused, and nothing was sent to it");
+                for reason in reasons {
+                    let _ = write!(text, "\n  {} {}", paint.red("✗"), printable(reason));
+                }
+            }
+            Self::Problem { problem, .. } if problem.detail.is_empty() => {
+                text.push_str(&printable(&problem.title))
+            }
+            other => text.push_str(&printable(&other.to_string())),
+        }
+        text.push('\n');
+        if let Some(trap) = self.trap() {
+            text.push_str(&trap_text(trap));
+        }
+        if !self.suggestions().is_empty() {
+            let _ = writeln!(
+                text,
+                "  did you mean: {}",
+                printable(&self.suggestions().join(", "))
+            );
+        }
+        if let Some(help) = self.help() {
+            for (i, line) in help.lines().enumerate() {
+                let lead = if i == 0 { "help:" } else { "     " };
+                let _ = writeln!(text, "  {} {line}", paint.bold(lead));
+            }
+        }
+        text
+    }
+
+    /// For programs: RFC 9457 problem details, with the exit code; one line.
+    pub(crate) fn json(&self) -> String {
+        let report = Report {
+            uri: format!("urn:cloister:problem:{}", self.code()),
+            title: self.title(),
+            status: match self {
+                Self::Problem { problem, .. } => Some(problem.status),
+                _ => None,
+            },
+            detail: self.to_string(),
+            code: self.code(),
+            exit_code: self.exit() as u8,
+            suggestions: self.suggestions(),
+            reasons: match self {
+                Self::Refused { reasons, .. } => reasons,
+                _ => &[],
+            },
+            trap: self.trap(),
+            help: self.help(),
+        };
+        serde_json::to_string(&report).unwrap_or_else(|_| format!("{{\"code\":\"{}\"}}", self.code()))
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Usage { .. } => "usage",
+            Self::Profile(_) => "profile",
+            Self::File { .. } => "file",
+            Self::Connect { .. } => "cannot-connect",
+            Self::Unpinned { .. } | Self::Refused { .. } | Self::OtherCode { .. } => "verification-refused",
+            Self::Problem { problem, .. } => problem.code.as_str(),
+            Self::Protocol { .. } => "protocol",
+            Self::Lost { .. } => "connection-lost",
+            Self::Enclave { .. } => "enclave",
+            Self::Internal(_) => "internal-cli",
+        }
+    }
+
+    fn title(&self) -> &str {
+        match self {
+            Self::Usage { .. } => "Wrong usage",
+            Self::Profile(_) => "The profile file cannot be used",
+            Self::File { .. } => "A file cannot be used",
+            Self::Connect { .. } => "Cannot connect",
+            Self::Unpinned { .. } | Self::Refused { .. } | Self::OtherCode { .. } => "Verification refused",
+            Self::Problem { problem, .. } => &problem.title,
+            Self::Protocol { .. } => "Not the protocol",
+            Self::Lost { .. } => "Connection lost",
+            Self::Enclave { .. } => "The enclave cannot run",
+            Self::Internal(_) => "Internal error of the command line",
+        }
+    }
+
+    fn suggestions(&self) -> &[String] {
+        match self {
+            Self::Problem { problem, .. } => &problem.suggestions,
+            Self::Profile(ProfileError::Unknown { suggestions, .. }) => suggestions,
+            _ => &[],
+        }
+    }
+
+    fn trap(&self) -> Option<&Trap> {
+        match self {
+            Self::Problem { problem, .. } => problem.trap.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn help(&self) -> Option<&str> {
+        match self {
+            Self::Usage { help, .. }
+            | Self::Refused { help, .. }
+            | Self::Problem { help, .. }
+            | Self::Enclave { help, .. } => help.as_deref(),
+            Self::Unpinned { .. } => Some(HOW_TO_PIN),
+            Self::Connect { .. } => {
+                Some("is `cloister serve` running there? --host or the profile says where to connect")
+            }
+            Self::Profile(ProfileError::Unknown { .. }) => Some("`cloister profile show` lists the profiles"),
+            _ => None,
+        }
+    }
+}
+
+/// The names in `known` that `name` was perhaps meant to be, nearest first.
+pub(crate) fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut scored: Vec<(usize, &str)> = known
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 2.max(candidate.chars().count() / 3))
+        .collect();
+    scored.sort();
+    scored
+        .into_iter()
+        .take(MAX_SUGGESTIONS)
+        .map(|(_, candidate)| candidate.to_owned())
+        .collect()
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(rename = "type")]
+    uri: String,
+    title: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    detail: String,
+    code: &'a str,
+    exit_code: u8,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    suggestions: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    reasons: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trap: Option<&'a Trap>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'a str>,
+}
+
+fn of_problem(problem: &Problem) -> Exit {
+    match problem.code {
+        Code::GuestTrapped
+        | Code::OutOfFuel
+        | Code::LimitExceeded
+        | Code::ResultTooLarge
+        | Code::TimedOut
+        | Code::GuestExited => Exit::Guest,
+        _ if (400..500).contains(&problem.status) => Exit::Request,
+        _ => Exit::Server,
+    }
+}
+
+fn advice(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::Unauthenticated => "name your key with --key FILE; `cloister keygen` makes one",
+        Code::Forbidden => {
+            "an enclave obeys the keys that `cloister serve --owner` was given, an app the key that deployed it"
+        }
+        Code::AppExists => "`cloister replace` puts new code in its place; --name deploys under another name",
+        Code::UnknownApp => "`cloister apps` lists what is deployed",
+        Code::UnknownExport => "`cloister describe APP` lists the functions",
+        Code::MalformedArguments | Code::WrongArguments => {
+            "`cloister describe APP` shows the types; in WAVE a string keeps its quotes: '\"text\"'"
+        }
+        Code::OutOfFuel => "deploy it with more: --fuel",
+        Code::ResultTooLarge => "deploy it with more: --result-size",
+        Code::TimedOut => "deploy it with more: --timeout",
+        Code::LimitExceeded => "deploy it with more: --memory, --table-elements, --instances, --handles",
+        Code::CodePoolFull => {
+            "`cloister remove` an app that is not needed, or serve an image with a larger code pool"
+        }
+        Code::Busy => "try again in a moment",
+        _ => return None,
+    })
+}
+
+fn trap_text(trap: &Trap) -> String {
+    let mut text = format!(
+        "  reason: {}\n  fuel: {}\n",
+        printable(&trap.reason),
+        grouped(trap.fuel)
+    );
+    if !trap.backtrace.is_empty() {
+        text.push_str("  backtrace, innermost first:\n");
+    }
+    for (i, frame) in trap.backtrace.iter().enumerate() {
+        let name = frame.function.as_deref().unwrap_or("<unnamed>");
+        let _ = write!(text, "  {i:>4}: {}  (function {}", printable(name), frame.index);
+        if let Some(offset) = frame.offset {
+            let _ = write!(text, ", offset {offset:#x}");
+        }
+        text.push_str(")\n");
+    }
+    text
+}
+
+/// What to do where no image is pinned.
+pub(crate) const HOW_TO_PIN: &str = "\
+pin the image that you built or reviewed: --mrenclave HEX, once and for all with
+`cloister profile set default --mrenclave HEX`; `cloister serve` and `cargo xtask image` print it,
+`cloister verify` shows what the enclave says of itself (which alone proves nothing)";
+
+/// More names than these do not help.
+const MAX_SUGGESTIONS: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_api::TrapFrame;
+
+    const PLAIN: Paint = Paint::PLAIN;
+
+    #[test]
+    fn every_problem_has_its_exit_code() {
+        for code in Code::ALL {
+            let expected = match code.as_str() {
+                "guest-trapped" | "out-of-fuel" | "limit-exceeded" | "result-too-large" | "timed-out"
+                | "guest-exited" => 6,
+                "internal" | "busy" | "evidence-unavailable" | "code-pool-full" => 7,
+                _ => 5,
+            };
+            let failure = Failure::problem(Problem::new(*code, "x"));
+            assert_eq!(failure.exit() as u8, expected, "{}", code.as_str());
+        }
+    }
+
+    #[test]
+    fn every_other_failure_has_its_exit_code() {
+        let host = || "h:1".to_owned();
+        for (failure, expected) in [
+            (Failure::Internal("x".into()), 1),
+            (
+                Failure::Enclave {
+                    what: "x".into(),
+                    help: None,
+                },
+                1,
+            ),
+            (Failure::usage("x"), 2),
+            (Failure::Profile(ProfileError::EmptyName), 2),
+            (
+                Failure::File {
+                    action: FileAction::Read,
+                    path: "f".into(),
+                    source: io::Error::other("x"),
+                },
+                2,
+            ),
+            (
+                Failure::Connect {
+                    host: host(),
+                    reason: "x".into(),
+                },
+                3,
+            ),
+            (Failure::Unpinned { host: host() }, 4),
+            (
+                Failure::Refused {
+                    host: host(),
+                    reasons: vec![],
+                    help: None,
+                },
+                4,
+            ),
+            (Failure::OtherCode { reason: "x".into() }, 4),
+            (
+                Failure::Protocol {
+                    host: host(),
+                    reason: "x".into(),
+                },
+                7,
+            ),
+            (
+                Failure::Lost {
+                    host: host(),
+                    reason: "x".into(),
+                },
+                7,
+            ),
+        ] {
+            assert_eq!(failure.exit() as u8, expected, "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_refused_request_says_what_to_do() {
+        let problem = Problem::new(Code::UnknownApp, "no app 'helo'").with_suggestions(vec!["hello".into()]);
+        assert_eq!(
+            Failure::problem(problem).text(PLAIN),
+            "error[unknown-app]: no app 'helo'\n  did you mean: hello\n  help: `cloister apps` lists what is deployed\n"
+        );
+    }
+
+    #[test]
+    fn a_trap_shows_reason_fuel_and_backtrace() {
+        let trap = Trap {
+            reason: "wasm trap: integer divide by zero".into(),
+            fuel: 1234,
+            backtrace: vec![
+                TrapFrame {
+                    function: Some("calc::divide".into()),
+                    index: 12,
+                    offset: Some(0x1a2b),
+                },
+                TrapFrame {
+                    function: None,
+                    index: 3,
+                    offset: None,
+                },
+            ],
+        };
+        let problem = Problem::new(Code::GuestTrapped, "'divide' of 'calc' trapped").with_trap(trap);
+        assert_eq!(
+            Failure::problem(problem).text(PLAIN),
+            "error[guest-trapped]: 'divide' of 'calc' trapped\n  reason: wasm trap: integer divide by zero\n  \
+             fuel: 1,234\n  backtrace, innermost first:\n     0: calc::divide  (function 12, offset 0x1a2b)\n     \
+             1: <unnamed>  (function 3)\n"
+        );
+    }
+
+    #[test]
+    fn a_refused_enclave_lists_every_reason() {
+        let failure = Failure::Refused {
+            host: "h:1".into(),
+            reasons: vec!["MRENCLAVE is a, not b".into(), "simulated".into()],
+            help: Some("one\ntwo".into()),
+        };
+        assert_eq!(
+            failure.text(PLAIN),
+            "error[verification-refused]: h:1 is refused, and nothing was sent to it\n  ✗ MRENCLAVE is a, not b\n  \
+             ✗ simulated\n  help: one\n        two\n"
+        );
+        let json: serde_json::Value = serde_json::from_str(&failure.json()).unwrap();
+        assert_eq!(json["reasons"][1], "simulated");
+        assert_eq!(json["exit_code"], 4);
+    }
+
+    #[test]
+    fn nothing_pinned_says_how_to_pin() {
+        let text = Failure::Unpinned { host: "h:1".into() }.text(PLAIN);
+        assert!(
+            text.contains("--mrenclave HEX") && text.contains("cloister verify"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn json_errors_are_problem_details() {
+        let problem = Problem::new(Code::UnknownExport, "no 'f'").with_suggestions(vec!["g".into()]);
+        assert_eq!(
+            Failure::problem(problem).json(),
+            "{\"type\":\"urn:cloister:problem:unknown-export\",\"title\":\"No such export\",\"status\":404,\
+             \"detail\":\"no 'f'\",\"code\":\"unknown-export\",\"exit_code\":5,\"suggestions\":[\"g\"],\
+             \"help\":\"`cloister describe APP` lists the functions\"}"
+        );
+        assert_eq!(
+            Failure::usage("no").json(),
+            "{\"type\":\"urn:cloister:problem:usage\",\"title\":\"Wrong usage\",\"detail\":\"no\",\"code\":\"usage\",\
+             \"exit_code\":2}"
+        );
+    }
+
+    #[test]
+    fn text_from_outside_cannot_drive_the_terminal() {
+        let problem = Problem::new(Code::UnknownApp, "a\x1b[2Jb").with_suggestions(vec!["\x07".into()]);
+        let text = Failure::problem(problem).text(PLAIN);
+        assert!(!text.contains('\x1b') && !text.contains('\x07'), "{text:?}");
+    }
+
+    #[test]
+    fn near_names_are_near() {
+        let known = ["hello", "help", "publish", "calculator"];
+        assert_eq!(near("helo", known.into_iter()), ["hello", "help"]);
+        assert_eq!(near("calcluator", known.into_iter()), ["calculator"]);
+        assert!(near("zzzzzz", known.into_iter()).is_empty());
+    }
+}

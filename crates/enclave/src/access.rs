@@ -1,0 +1,40 @@
+//! Who sends a request: nobody in particular, or the holder of a key.
+
+use cloister_api::{Code, Configuration, KeyFingerprint, Problem};
+use cloister_attestation::key_fingerprint;
+use rustls::pki_types::CertificateDer;
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    key: Option<KeyFingerprint>,
+}
+
+impl Caller {
+    /// From the certificates that the client proved to hold the key of, its own first.
+    pub(crate) fn from_certificates(certificates: Option<&[CertificateDer<'_>]>) -> Self {
+        let key = certificates
+            .and_then(|chain| chain.first())
+            .and_then(|own| key_fingerprint(own).ok())
+            .map(KeyFingerprint::from_hash);
+        Self { key }
+    }
+
+    /// The owner's key, where the caller is one.
+    ///
+    /// # Errors
+    /// [`Code::Unauthenticated`] without a certificate, [`Code::Forbidden`] with another key's.
+    pub(crate) fn owner(self, configuration: &Configuration) -> Result<KeyFingerprint, Problem> {
+        match self.key {
+            Some(key) if configuration.owners.contains(&key) => Ok(key),
+            Some(key) => Err(Problem::new(
+                Code::Forbidden,
+                format!("the key {key} is not one of this enclave's owners; start it with --owner {key}"),
+            )),
+            None => Err(Problem::new(
+                Code::Unauthenticated,
+                "this request needs a TLS client certificate with the key of an owner of this enclave",
+            )),
+        }
+    }
+}

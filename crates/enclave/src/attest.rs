@@ -1,0 +1,206 @@
+//! What the enclave says of itself, and how it proves it.
+
+use crate::app::App;
+use crate::tls;
+use cloister_api::{AppName, Configuration, EvidenceResponse};
+use cloister_attestation::{
+    AppClaims, Boot, CertificateError, Claims, ClaimsError, EXPORTER_LABEL, Egress, Evidence, Freshness, KeyError,
+    SessionBinding, SessionKey, TlsKey, UpgradePolicy, environment_hash, leaf_certificate, report_data, sha256,
+};
+use cloister_boundary::{HostError, Quotes};
+use cloister_frames::{QuoteRequest, QuoteResponse};
+use rustls::sign::CertifiedKey;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+use zeroize::Zeroizing;
+
+/// The enclave's keys, and what stays the same of its claims while it runs.
+#[derive(Debug)]
+pub(crate) struct Attestor {
+    tls_key: TlsKey,
+    tls_pkcs8: Zeroizing<Vec<u8>>,
+    session_key: SessionKey,
+    boot: Boot,
+    configuration: [u8; 32],
+    owners: Vec<[u8; 32]>,
+    quotes: Mutex<Option<Quotes>>,
+}
+
+/// Claims about one set of apps with their evidence and certificates.
+#[derive(Debug)]
+pub(crate) struct Attested {
+    claims: Vec<u8>,
+    quote: Vec<u8>,
+    collateral: Option<serde_json::Value>,
+    enclave: Arc<CertifiedKey>,
+    by_app: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl Attestor {
+    /// New keys for this run.
+    ///
+    /// # Errors
+    /// [`AttestError`] where there is no randomness.
+    pub(crate) fn new(configuration: &Configuration, measured: &[u8]) -> Result<Self, AttestError> {
+        let tls_key = TlsKey::generate()?;
+        let tls_pkcs8 = tls_key.to_pkcs8_der()?;
+        let mut id = [0; 16];
+        cloister_tee::random(&mut id)?;
+        let told_time =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut owners: Vec<[u8; 32]> = configuration.owners.iter().map(|key| *key.as_bytes()).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        Ok(Self {
+            tls_key,
+            tls_pkcs8,
+            session_key: SessionKey::generate()?,
+            boot: Boot { id, told_time },
+            configuration: sha256(measured),
+            owners,
+            quotes: Mutex::default(),
+        })
+    }
+
+    /// Claims, quote and certificates for these apps. Blocks while the platform quotes.
+    ///
+    /// # Errors
+    /// [`AttestError`] where the platform gives no quote.
+    pub(crate) fn attest(&self, apps: &BTreeMap<AppName, Arc<App>>) -> Result<Attested, AttestError> {
+        let claims = self.claims(apps).encode()?;
+        let (quote, collateral) = self.quote(&claims)?;
+        let evidence = Evidence { claims, quote };
+        let enclave = self.certificate(&["localhost".to_owned()], &evidence, None)?;
+        let by_app = apps
+            .values()
+            .map(|app| {
+                let names = [format!("{}.localhost", app.name)];
+                let certificate = self.certificate(&names, &evidence, Some(app.program.code_hash()))?;
+                Ok((app.name.to_string(), certificate))
+            })
+            .collect::<Result<_, AttestError>>()?;
+        Ok(Attested { claims: evidence.claims, quote: evidence.quote, collateral, enclave, by_app })
+    }
+
+    /// Evidence for the session with this exporter value and its client's nonce.
+    ///
+    /// # Errors
+    /// [`AttestError::Key`] where there is no randomness for a signature.
+    pub(crate) fn bind(
+        &self,
+        attested: &Attested,
+        binding: &SessionBinding,
+    ) -> Result<EvidenceResponse, AttestError> {
+        use base64::Engine;
+        let base64 = base64::engine::general_purpose::STANDARD;
+        let signature = self.session_key.sign(binding, &attested.claims)?;
+        Ok(EvidenceResponse {
+            claims: base64.encode(&attested.claims),
+            quote: base64.encode(&attested.quote),
+            signature: base64.encode(signature),
+            collateral: attested.collateral.clone(),
+        })
+    }
+
+    fn claims(&self, apps: &BTreeMap<AppName, Arc<App>>) -> Claims {
+        Claims {
+            tls_key: self.tls_key.fingerprint(),
+            session_key: self.session_key.public(),
+            boot: self.boot,
+            configuration: self.configuration,
+            owners: self.owners.clone(),
+            volume: None,
+            freshness: Freshness::None,
+            apps: apps
+                .values()
+                .map(|app| AppClaims {
+                    name: app.name.clone(),
+                    code_hash: app.program.code_hash(),
+                    owner: *app.owner.as_bytes(),
+                    limits: app.limits.clone(),
+                    environment: environment_hash(app.environment.iter().map(|(name, _)| name.as_str())),
+                    upgrade: UpgradePolicy::Owner,
+                    egress: Egress::None,
+                })
+                .collect(),
+        }
+    }
+
+    fn certificate(
+        &self,
+        names: &[String],
+        evidence: &Evidence,
+        code_hash: Option<[u8; 32]>,
+    ) -> Result<Arc<CertifiedKey>, AttestError> {
+        let certificate = leaf_certificate(&self.tls_key, names, evidence, code_hash)?;
+        Ok(Arc::new(tls::certified_key(certificate.to_vec(), &self.tls_pkcs8)?))
+    }
+
+    #[cfg(target_env = "sgx")]
+    fn quote(&self, claims: &[u8]) -> Result<(Vec<u8>, Option<serde_json::Value>), AttestError> {
+        let mut quotes = self.quotes.lock().unwrap_or_else(PoisonError::into_inner);
+        // A failed exchange leaves the stream at an unknown place: the next one opens a new stream.
+        let mut service = match quotes.take() {
+            Some(service) => service,
+            None => Quotes::open()?,
+        };
+        let QuoteResponse::TargetInfo(target) = ask(&mut service, &QuoteRequest::TargetInfo)? else {
+            return Err(HostError::Unexpected.into());
+        };
+        let report = cloister_tee::report(&target, &report_data(claims))?;
+        let QuoteResponse::Quote(quote) = ask(&mut service, &QuoteRequest::Quote(report))? else {
+            return Err(HostError::Unexpected.into());
+        };
+        let QuoteResponse::Collateral(collateral) = ask(&mut service, &QuoteRequest::Collateral)? else {
+            return Err(HostError::Unexpected.into());
+        };
+        *quotes = Some(service);
+        // The collateral is for the client, which checks its signatures; here it is only passed on.
+        Ok((quote, serde_json::from_slice(&collateral).ok()))
+    }
+
+    /// A native build serves without evidence: its clients refuse it.
+    #[cfg(not(target_env = "sgx"))]
+    fn quote(&self, claims: &[u8]) -> Result<(Vec<u8>, Option<serde_json::Value>), AttestError> {
+        let _ = (report_data(claims), &self.quotes, ask, PoisonError::<()>::into_inner);
+        Ok((Vec::new(), None))
+    }
+}
+
+impl Attested {
+    /// The certificate for an app's host name, or the enclave's own.
+    pub(crate) fn certificate(&self, app: Option<&str>) -> Arc<CertifiedKey> {
+        Arc::clone(app.and_then(|name| self.by_app.get(name)).unwrap_or(&self.enclave))
+    }
+}
+
+/// Label of the exporter that session evidence is bound to.
+pub(crate) const EXPORTER: &[u8] = EXPORTER_LABEL;
+
+fn ask(service: &mut Quotes, request: &QuoteRequest) -> Result<QuoteResponse, HostError> {
+    match service.request(request)? {
+        QuoteResponse::Failed(why) => Err(HostError::Quotes(why)),
+        answer => Ok(answer),
+    }
+}
+
+/// The enclave cannot prove what it is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttestError {
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Random(#[from] cloister_tee::RandomError),
+    #[error(transparent)]
+    Claims(#[from] ClaimsError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error("TLS does not take the certificate: {0}")]
+    Tls(#[from] rustls::Error),
+    #[cfg(target_env = "sgx")]
+    #[error(transparent)]
+    NotAnEnclave(#[from] cloister_tee::NotAnEnclave),
+}

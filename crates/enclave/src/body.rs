@@ -1,0 +1,146 @@
+//! Request bodies with bounds, response bodies by kind.
+
+use bytes::{Bytes, BytesMut};
+use cloister_api::{Code, NDJSON, Problem};
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt, Channel, Either, Full};
+use hyper::body::Body as _;
+use serde::Serialize;
+use std::convert::Infallible;
+use std::time::Duration;
+
+/// A response's body: whole, or line by line.
+pub(crate) type Body = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
+
+/// Reads a body of at most `limit` bytes whose parts come no further apart than `patience`.
+///
+/// # Errors
+/// [`Code::BodyTooLarge`], [`Code::RequestTimeout`], or [`Code::BadRequest`] where the client breaks off.
+pub(crate) async fn read<B>(mut body: B, limit: usize, patience: Duration) -> Result<Bytes, Problem>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+{
+    let announced = body.size_hint().exact();
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large(limit));
+    }
+    let mut all = BytesMut::new();
+    loop {
+        let frame = tokio::time::timeout(patience, body.frame()).await.map_err(|_| {
+            Problem::new(
+                Code::RequestTimeout,
+                format!("no part of the body came for {} ms after {} bytes", patience.as_millis(), all.len()),
+            )
+        })?;
+        match frame {
+            Some(Ok(frame)) => {
+                let Ok(data) = frame.into_data() else { continue };
+                if data.len() > limit - all.len() {
+                    return Err(too_large(limit));
+                }
+                if all.is_empty() && let Some(length) = announced {
+                    // Only once the client has sent something: an announcement alone must not cost memory.
+                    all.reserve(length.min(limit as u64) as usize);
+                }
+                all.extend_from_slice(&data);
+            }
+            Some(Err(_)) => {
+                return Err(Problem::new(
+                    Code::BadRequest,
+                    format!("the body broke off after {} bytes", all.len()),
+                ));
+            }
+            None => return Ok(all.freeze()),
+        }
+    }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge, format!("the body is larger than {limit} bytes"))
+}
+
+/// JSON.
+pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body> {
+    match serde_json::to_vec(value) {
+        Ok(text) => whole(status, "application/json", text),
+        Err(error) => {
+            problem(&Problem::new(Code::Internal, format!("the answer cannot be written: {error}")))
+        }
+    }
+}
+
+/// RFC 9457 problem details.
+pub(crate) fn problem(problem: &Problem) -> Response<Body> {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let text = serde_json::to_vec(problem).unwrap_or_default();
+    whole(status, "application/problem+json", text)
+}
+
+/// Nothing but a status.
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::default()));
+    *response.status_mut() = status;
+    response
+}
+
+/// Text or bytes of a media type.
+pub(crate) fn whole(status: StatusCode, media_type: &'static str, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = empty(status);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    *response.body_mut() = Either::Left(Full::new(text.into()));
+    response
+}
+
+/// A stream of JSON texts, one a line.
+pub(crate) fn lines(channel: Channel<Bytes, Infallible>) -> Response<Body> {
+    let mut response = Response::new(Either::Right(channel));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON));
+    response
+}
+
+/// One JSON text and its line end.
+pub(crate) fn line<T: Serialize>(value: &T) -> Bytes {
+    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    text.push(b'\n');
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn a_body_within_its_bound_is_read_whole() {
+        let body = Full::new(Bytes::from_static(b"12345"));
+        assert_eq!(read(body, 5, PATIENCE).await.unwrap(), "12345");
+    }
+
+    #[tokio::test]
+    async fn a_body_over_its_bound_is_refused() {
+        let announced = Full::new(Bytes::from_static(b"123456"));
+        assert_eq!(read(announced, 5, PATIENCE).await.unwrap_err().code, Code::BodyTooLarge);
+        let (mut sender, unannounced) = Channel::<Bytes, Infallible>::new(2);
+        for _ in 0..2 {
+            sender.send_data(Bytes::from_static(b"123")).await.unwrap();
+        }
+        assert_eq!(read(unannounced, 5, PATIENCE).await.unwrap_err().code, Code::BodyTooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_stalled_body_times_out() {
+        let (mut sender, body) = Channel::<Bytes, Infallible>::new(2);
+        sender.send_data(Bytes::from_static(b"1")).await.unwrap();
+        let problem = read(body, 5, PATIENCE).await.unwrap_err();
+        assert_eq!(problem.code, Code::RequestTimeout);
+        assert!(problem.detail.ends_with("after 1 bytes"), "{}", problem.detail);
+    }
+
+    #[tokio::test]
+    async fn a_broken_body_is_a_bad_request() {
+        let (sender, body) = Channel::<Bytes, std::io::Error>::new(2);
+        sender.abort(std::io::ErrorKind::ConnectionReset.into());
+        assert_eq!(read(body, 5, PATIENCE).await.unwrap_err().code, Code::BadRequest);
+    }
+}

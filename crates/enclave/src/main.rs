@@ -1,0 +1,85 @@
+//! Main of the trusted image: boots, serves, wires the trusted crates together.
+//!
+//! Also builds natively, for tests and profiling; such a build has no evidence to show and says so.
+#![deny(unsafe_code)]
+
+mod access;
+mod admin;
+mod app;
+mod attest;
+mod body;
+mod calls;
+mod deploy;
+mod metrics;
+mod routes;
+mod server;
+mod state;
+mod tls;
+#[cfg(target_env = "sgx")]
+#[allow(unsafe_code, reason = "finds the unwind tables by addresses that the image's loader gives")]
+mod unwind;
+
+use cloister_api::Configuration;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+fn main() -> ExitCode {
+    #[cfg(target_env = "sgx")]
+    unwind::register();
+    // The host reads what is printed, and a panic's message can hold a guest's data: only the place is told.
+    std::panic::set_hook(Box::new(|panic| {
+        if let Some(place) = panic.location() {
+            cloister_boundary::log(&format!("panic at {}:{}", place.file(), place.line()));
+        }
+    }));
+    match boot() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            cloister_boundary::log(&format!("cannot serve: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn boot() -> Result<(), BootError> {
+    cloister_boundary::start()?;
+    let measured = cloister_boundary::configuration()?;
+    let configuration: Configuration = serde_json::from_slice(&measured)?;
+    let executor = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(usize::from(configuration.workers.clamp(1, MAX_WORKERS)))
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_time()
+        .build()?;
+    executor.block_on(async {
+        let attestor = attest::Attestor::new(&configuration, &measured)?;
+        let settings = cloister_runtime::Settings::default();
+        let runtime = cloister_runtime::Runtime::new(settings.clone())?;
+        let enclave = Arc::new(state::Enclave::new(configuration, runtime, settings, attestor)?);
+        server::serve(enclave).await?;
+        Ok(())
+    })
+}
+
+/// The image has [`MAX_WORKERS`] thread slots for these, and as many more as `main`, the reactor and
+/// [`BLOCKING_THREADS`] need.
+const MAX_WORKERS: u16 = 16;
+
+/// Compiling and quoting block: one compile at a time, and quotes.
+const BLOCKING_THREADS: usize = 4;
+
+/// The enclave cannot begin to serve.
+#[derive(Debug, thiserror::Error)]
+enum BootError {
+    #[error(transparent)]
+    Host(#[from] cloister_boundary::HostError),
+    #[error("the configuration cannot be read: {0}")]
+    Configuration(#[from] serde_json::Error),
+    #[error("the host refuses: {0}")]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Attestation(#[from] attest::AttestError),
+    #[error("the component runtime cannot start: {0}")]
+    Runtime(#[from] cloister_runtime::StartError),
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+}

@@ -1,0 +1,229 @@
+//! Which request is served by what. `docs/design/protocol.md` is this table in words.
+
+use crate::access::Caller;
+use crate::body::{self, Body};
+use crate::deploy::Kind;
+use crate::state::Enclave;
+use crate::{admin, attest, calls, deploy, metrics};
+use cloister_api::{AppName, Code, EvidenceRequest, Problem};
+use cloister_attestation::SessionBinding;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a request may ask of the TLS session that carries it.
+pub(crate) trait Exporter: Send + Sync {
+    /// The exporter's value (RFC 8446, section 7.5).
+    ///
+    /// # Errors
+    /// As rustls says.
+    fn exporter(&self, label: &[u8], context: &[u8]) -> Result<[u8; 32], rustls::Error>;
+}
+
+/// Answers one request. Every failure is an answer.
+pub(crate) async fn serve(
+    enclave: Arc<Enclave>,
+    caller: Caller,
+    session: Arc<dyn Exporter>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let route = match Route::of(request.method(), request.uri().path()) {
+        Ok(route) => route,
+        Err(refused) => return refused.into_response(),
+    };
+    let served = match route {
+        Route::Health => Ok(body::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))),
+        Route::Evidence => evidence(&enclave, session.as_ref(), request).await,
+        Route::Metrics => metrics::serve(&enclave, caller),
+        Route::Apps => admin::list(&enclave, caller),
+        Route::Describe(name) => admin::describe(&enclave, caller, &name),
+        Route::Deploy(name) => deploy::serve(&enclave, caller, Kind::Deploy, name, request).await,
+        Route::Replace(name) => deploy::serve(&enclave, caller, Kind::Replace, name, request).await,
+        Route::Remove(name) => admin::remove(&enclave, caller, name).await,
+        Route::Logs(name) => admin::logs(&enclave, caller, &name),
+        Route::Call(name, export) => calls::serve(&enclave, &name, &export, request).await,
+    };
+    served.unwrap_or_else(|problem| body::problem(&problem))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Route {
+    Health,
+    Evidence,
+    Metrics,
+    Apps,
+    Describe(AppName),
+    Deploy(AppName),
+    Replace(AppName),
+    Remove(AppName),
+    Logs(AppName),
+    Call(AppName, String),
+}
+
+impl Route {
+    fn of(method: &Method, path: &str) -> Result<Self, Refused> {
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        let name = |text: &str| -> Result<AppName, Refused> {
+            text.parse().map_err(|error: cloister_api::InvalidAppName| {
+                Problem::new(Code::InvalidName, format!("'{}': {error}", shortened(text))).into()
+            })
+        };
+        match segments.as_slice() {
+            ["v1", "health"] => by_method(method, &[(Method::GET, || Ok(Self::Health))]),
+            ["v1", "evidence"] => by_method(method, &[(Method::POST, || Ok(Self::Evidence))]),
+            ["v1", "metrics"] => by_method(method, &[(Method::GET, || Ok(Self::Metrics))]),
+            ["v1", "apps"] => by_method(method, &[(Method::GET, || Ok(Self::Apps))]),
+            ["v1", "apps", app] => match *method {
+                Method::GET => Ok(Self::Describe(name(app)?)),
+                Method::POST => Ok(Self::Deploy(name(app)?)),
+                Method::PUT => Ok(Self::Replace(name(app)?)),
+                Method::DELETE => Ok(Self::Remove(name(app)?)),
+                _ => Err(Refused::method(&[Method::GET, Method::POST, Method::PUT, Method::DELETE])),
+            },
+            ["v1", "apps", app, "logs"] => match *method {
+                Method::GET => Ok(Self::Logs(name(app)?)),
+                _ => Err(Refused::method(&[Method::GET])),
+            },
+            ["v1", "apps", app, "calls", export @ ..] if !export.is_empty() => match *method {
+                Method::POST => {
+                    // An interface's name holds a '/', and clients differ in whether they encode it.
+                    let export = export.join("/");
+                    let export = percent_decode_str(&export).decode_utf8().map_err(|_| {
+                        Problem::new(Code::BadRequest, "the export's name is not UTF-8 in percent-encoding")
+                    })?;
+                    Ok(Self::Call(name(app)?, export.into_owned()))
+                }
+                _ => Err(Refused::method(&[Method::POST])),
+            },
+            _ => Err(Problem::new(
+                Code::NotFound,
+                format!("nothing is served under '{}'; see docs/design/protocol.md", shortened(path)),
+            )
+            .into()),
+        }
+    }
+}
+
+type ByMethod = (Method, fn() -> Result<Route, Refused>);
+
+fn by_method(method: &Method, routes: &[ByMethod]) -> Result<Route, Refused> {
+    match routes.iter().find(|(served, _)| served == method) {
+        Some((_, route)) => route(),
+        None => Err(Refused::method(&routes.iter().map(|(served, _)| served.clone()).collect::<Vec<_>>())),
+    }
+}
+
+/// A request that no route takes.
+#[derive(Debug)]
+struct Refused {
+    problem: Problem,
+    /// RFC 9110, section 10.2.1.
+    allow: Option<String>,
+}
+
+impl Refused {
+    fn method(allowed: &[Method]) -> Self {
+        let allow = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        let problem = Problem::new(Code::MethodNotAllowed, format!("this resource takes {allow}"));
+        Self { problem, allow: Some(allow) }
+    }
+
+    fn into_response(self) -> Response<Body> {
+        let mut response = body::problem(&self.problem);
+        if let Some(allow) = self.allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        response
+    }
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self { problem, allow: None }
+    }
+}
+
+async fn evidence(
+    enclave: &Enclave,
+    session: &dyn Exporter,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Problem> {
+    let patience = Duration::from_millis(enclave.configuration.body_timeout_ms);
+    let body = body::read(request.into_body(), MAX_EVIDENCE_REQUEST, patience).await?;
+    let request: EvidenceRequest = serde_json::from_slice(&body)
+        .map_err(|error| Problem::new(Code::BadRequest, format!("not a request for evidence: {error}")))?;
+    let mut nonce = [0; 32];
+    hex::decode_to_slice(&request.nonce, &mut nonce)
+        .map_err(|_| Problem::new(Code::BadRequest, "the nonce is 32 bytes as 64 hex digits"))?;
+    let internal = |error: &dyn std::fmt::Display| Problem::new(Code::EvidenceUnavailable, error.to_string());
+    let exporter = session.exporter(attest::EXPORTER, &nonce).map_err(|error| internal(&error))?;
+    let state = enclave.state();
+    let evidence = enclave
+        .attestor
+        .bind(&state.attested, &SessionBinding { exporter, nonce })
+        .map_err(|error| internal(&error))?;
+    Ok(body::json(StatusCode::OK, &evidence))
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+const MAX_EVIDENCE_REQUEST: usize = 1 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(method: &Method, path: &str) -> Result<Route, Code> {
+        Route::of(method, path).map_err(|refused| refused.problem.code)
+    }
+
+    #[test]
+    fn every_resource_has_its_methods() {
+        let name = || "a-b".parse().unwrap();
+        for (method, path, expected) in [
+            (Method::GET, "/v1/health", Route::Health),
+            (Method::POST, "/v1/evidence", Route::Evidence),
+            (Method::GET, "/v1/metrics", Route::Metrics),
+            (Method::GET, "/v1/apps", Route::Apps),
+            (Method::GET, "/v1/apps/a-b", Route::Describe(name())),
+            (Method::POST, "/v1/apps/a-b", Route::Deploy(name())),
+            (Method::PUT, "/v1/apps/a-b", Route::Replace(name())),
+            (Method::DELETE, "/v1/apps/a-b", Route::Remove(name())),
+            (Method::GET, "/v1/apps/a-b/logs", Route::Logs(name())),
+            (Method::POST, "/v1/apps/a-b/calls/f", Route::Call(name(), "f".into())),
+            (Method::POST, "/v1/apps/a-b/calls/n:p/i@1.0.0%23f", Route::Call(name(), "n:p/i@1.0.0#f".into())),
+            (Method::POST, "/v1/apps/a-b/calls/n:p%2Fi%23f", Route::Call(name(), "n:p/i#f".into())),
+        ] {
+            assert_eq!(route(&method, path), Ok(expected), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_served_is_refused_by_its_code() {
+        for (method, path, code) in [
+            (Method::GET, "/", Code::NotFound),
+            (Method::GET, "/v1", Code::NotFound),
+            (Method::GET, "/v1/apps/a/b", Code::NotFound),
+            (Method::POST, "/v1/apps/a/calls", Code::NotFound),
+            (Method::POST, "/v1/apps/A/calls/f", Code::InvalidName),
+            (Method::GET, "/v1/apps/..", Code::InvalidName),
+            (Method::POST, "/v1/apps/a/calls/%ff", Code::BadRequest),
+            (Method::GET, "/v1/apps/a/calls/f", Code::MethodNotAllowed),
+            (Method::PATCH, "/v1/apps/a", Code::MethodNotAllowed),
+            (Method::PUT, "/v1/health", Code::MethodNotAllowed),
+        ] {
+            assert_eq!(route(&method, path), Err(code), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_refused_method_names_those_that_are_allowed() {
+        let response = Route::of(&Method::DELETE, "/v1/evidence").unwrap_err().into_response();
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response.headers()[header::ALLOW], "POST");
+    }
+}

@@ -1,0 +1,135 @@
+//! Connections: accepted, bounded, secured, served, and ended in order.
+
+use crate::access::Caller;
+use crate::routes::{self, Exporter};
+use crate::state::Enclave;
+use crate::tls::{self, Session, TlsOnly};
+use crate::BootError;
+use cloister_boundary::{Listener, Stream, shutdown_requested};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_rustls::TlsAcceptor;
+
+/// Serves until the host asks for an end, then lets requests under way finish.
+///
+/// # Errors
+/// [`BootError`] where the enclave cannot listen.
+pub(crate) async fn serve(enclave: Arc<Enclave>) -> Result<(), BootError> {
+    let acceptor = TlsAcceptor::from(Arc::new(tls::configuration(&enclave)?));
+    let listener = Listener::bind(&enclave.configuration.listen).await?;
+    let connections = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(shutdown_requested());
+    let mut refusals = Refusals::default();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        let Ok(stream) = accepted else {
+            refusals.pause().await;
+            continue;
+        };
+        refusals = Refusals::default();
+        // Closed unanswered: an answer would cost the handshake that the bound is there to save.
+        let Ok(permit) = Arc::clone(&enclave.connections).try_acquire_owned() else { continue };
+        let connection = Connection {
+            enclave: Arc::clone(&enclave),
+            acceptor: acceptor.clone(),
+            watcher: connections.watcher(),
+            _permit: permit,
+        };
+        tokio::spawn(connection.serve(stream));
+    }
+    drop(listener);
+    let grace = Duration::from_millis(enclave.configuration.grace_ms);
+    if tokio::time::timeout(grace, connections.shutdown()).await.is_err() {
+        cloister_boundary::log("the time to finish is over; requests under way are ended");
+    }
+    Ok(())
+}
+
+struct Connection {
+    enclave: Arc<Enclave>,
+    acceptor: TlsAcceptor,
+    watcher: Watcher,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn serve(self, stream: Stream) {
+        let configuration = &self.enclave.configuration;
+        let patience = Duration::from_millis(configuration.header_timeout_ms);
+        let handshake = self.acceptor.accept(TlsOnly::new(stream)).into_fallible();
+        let stream = match tokio::time::timeout(patience, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err((_, mut stream))) if stream.began_otherwise() => {
+                let _ = tokio::time::timeout(patience, stream.write_all(NOT_TLS)).await;
+                return;
+            }
+            Ok(Err(_)) | Err(_) => return,
+        };
+        let caller = Caller::from_certificates(stream.get_ref().1.peer_certificates());
+        let session = Session::new(stream);
+        let handle: Arc<dyn Exporter> = Arc::new(session.handle());
+        let enclave = Arc::clone(&self.enclave);
+        let service = hyper::service::service_fn(move |request| {
+            let (enclave, handle) = (Arc::clone(&enclave), Arc::clone(&handle));
+            async move { Ok::<_, Infallible>(routes::serve(enclave, caller, handle, request).await) }
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(patience)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEAD as u32)
+            .max_pending_accept_reset_streams(Some(MAX_RESETS))
+            .keep_alive_interval(Some(Duration::from_millis(configuration.idle_timeout_ms)))
+            .keep_alive_timeout(patience);
+        let connection = builder.serve_connection(TokioIo::new(session), service);
+        // An error here is the client's: it broke off, stalled, or sent what is not HTTP. It was answered where HTTP
+        // has an answer.
+        let _ = self.watcher.watch(connection.into_owned()).await;
+    }
+}
+
+impl Exporter for Session<TlsOnly<Stream>> {
+    fn exporter(&self, label: &[u8], context: &[u8]) -> Result<[u8; 32], rustls::Error> {
+        Session::exporter(self, label, context)
+    }
+}
+
+/// Slows down where the host refuses to accept again and again.
+#[derive(Default)]
+struct Refusals(u32);
+
+impl Refusals {
+    async fn pause(&mut self) {
+        tokio::time::sleep(Duration::from_millis(1 << self.0.min(10))).await;
+        self.0 = self.0.saturating_add(1);
+    }
+}
+
+const MAX_HEADERS: usize = 64;
+/// Bytes of a request's head. hyper needs 8 KiB at least.
+const MAX_HEAD: usize = 64 << 10;
+const MAX_STREAMS: u32 = 64;
+/// Streams that a client may open and reset before it is cut off (CVE-2023-44487).
+const MAX_RESETS: usize = 64;
+
+const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    content-type: text/plain\r\n\
+    content-length: 58\r\n\
+    connection: close\r\n\r\n\
+    This port speaks TLS 1.3 only. Use https:// or the client.";

@@ -1,0 +1,88 @@
+//! A host that lies, for tests of the enclave.
+//!
+//! The enclave must stay right, or end cleanly, whatever the host answers. An [`Interference`] given in
+//! [`Launch`](crate::Launch) sees each answer on its way into the enclave and may change its status, its value and its
+//! bytes, or hold it back by sleeping. Without one, answers take a shorter path that these types are no part of.
+
+use std::fmt;
+
+use crate::abi::{UsercallError, UsercallKind};
+
+/// Changes what the host does for the enclave. Called on the thread that made the usercall, many at a time.
+pub trait Interference: Send + Sync + fmt::Debug {
+    /// Sees, and may change, bytes that the enclave hands out with `write`, before they are passed on.
+    fn outgoing(&self, _call: &Call<'_>, _bytes: &mut Vec<u8>) {}
+
+    /// Sees, and may change, an answer before the enclave does. Called for `read`, `read_alloc`, `write`,
+    /// `bind_stream`, `accept_stream`, `connect_stream`, `wait` and `insecure_time`.
+    fn answer(&self, _call: &Call<'_>, _answer: &mut Answer) {}
+}
+
+/// The usercall that is being answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// Which one.
+    pub kind: UsercallKind,
+    /// The file descriptor that it names.
+    pub fd: Option<u64>,
+    /// What that is.
+    pub stream: Option<StreamKind>,
+    /// The address or service that it names.
+    pub name: Option<&'a str>,
+    /// Bytes that it offers to read or write.
+    pub length: usize,
+}
+
+/// What the enclave will be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Zero, or the code of an error; any other code is a lie that the ABI forbids. Not used by `insecure_time`.
+    pub status: i32,
+    /// Number of bytes, file descriptor, event set or nanoseconds since 1970. A length that is larger than the buffer
+    /// is passed on as it is.
+    pub value: u64,
+    /// The bytes read. No more of them are copied than the enclave's buffer holds.
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    /// Turns the answer into an error.
+    pub fn fail(&mut self, error: UsercallError) {
+        *self = Self {
+            status: error.code(),
+            value: 0,
+            bytes: Vec::new(),
+        };
+    }
+
+    /// Turns the answer into the end of the stream.
+    pub fn end_of_stream(&mut self) {
+        *self = Self {
+            status: 0,
+            value: 0,
+            bytes: Vec::new(),
+        };
+    }
+
+    /// Replaces the bytes read, and the length with theirs.
+    pub fn set_bytes(&mut self, bytes: Vec<u8>) {
+        *self = Self {
+            status: 0,
+            value: bytes.len() as u64,
+            bytes,
+        };
+    }
+}
+
+/// What a file descriptor stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamKind {
+    /// Standard input, output or error.
+    Standard,
+    Listener,
+    /// A connection that the listener accepted.
+    Socket,
+    Readiness,
+    Configuration,
+    Quotes,
+}

@@ -1,0 +1,46 @@
+//! Loads the image and lends it sockets, quotes and a clock. Untrusted.
+//!
+//! The host enters the enclave, and serves each of its usercalls on the thread that left it with one: no queue and no
+//! other thread stands in between. It never sees plaintext: what passes through it is TLS ciphertext, quotes, and the
+//! lines that the enclave means for a log. Everything it is told by the enclave is checked, and everything it tells
+//! the enclave may be a lie, which [`Interference`] lets tests try.
+//!
+//! ```text
+//! launch ── device ── enclave ── enter        loading, threads, crossing the boundary
+//!                        │
+//!                    usercalls ── memory      what the enclave asks for
+//!                        │
+//!                     streams ── listening, readiness, service, log
+//! ```
+#![deny(unsafe_code)]
+
+mod abi;
+mod device;
+mod enclave;
+mod enter;
+mod error;
+mod events;
+mod interference;
+mod launch;
+mod listening;
+mod log;
+mod memory;
+mod readiness;
+mod service;
+mod signals;
+mod statistics;
+mod streams;
+mod sync;
+mod usercalls;
+
+pub use abi::{UsercallError, UsercallKind};
+pub use device::DeviceKind;
+pub use enclave::Exit;
+pub use enter::Fault;
+pub use error::HostError;
+pub use interference::{Answer, Call, Interference, StreamKind};
+pub use launch::{Launch, Running, Stopper};
+pub use log::{LogSink, LogSource};
+pub use memory::Breach;
+pub use signals::install_signal_handlers;
+pub use statistics::Statistics;

@@ -1,0 +1,259 @@
+//! What the enclave's file descriptors stand for.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use cloister_frames::{CONFIGURATION, LISTEN_PREFIX, QUOTES, READINESS};
+use fortanix_sgx_abi::{FD_STDERR, FD_STDIN, FD_STDOUT};
+
+use crate::abi::UsercallError;
+use crate::interference::StreamKind;
+use crate::listening::{Listening, Progress, listen};
+use crate::log::{LogSink, LogSource, LogStream};
+use crate::memory::Borrowed;
+use crate::readiness::Readiness;
+use crate::service::{Configuration, Quotes, ServiceStream};
+use crate::sync::{read, write};
+
+/// The open streams, and what may be opened.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    open: RwLock<HashMap<u64, Arc<Stream>>>,
+    /// Numbers are not used twice, so a late event cannot mean another stream.
+    next: AtomicU64,
+    readiness: Arc<Readiness>,
+    offer: Offer,
+    listening: Listening,
+}
+
+impl Streams {
+    pub(crate) fn new(offer: Offer, log: &LogSink) -> io::Result<Self> {
+        let standard = [
+            (FD_STDIN, Stream::Input),
+            (
+                FD_STDOUT,
+                Stream::Output(LogStream::new(LogSource::EnclaveOutput, log.clone())),
+            ),
+            (
+                FD_STDERR,
+                Stream::Output(LogStream::new(LogSource::EnclaveError, log.clone())),
+            ),
+        ];
+        Ok(Self {
+            open: RwLock::new(
+                standard
+                    .into_iter()
+                    .map(|(fd, stream)| (fd, Arc::new(stream)))
+                    .collect(),
+            ),
+            next: AtomicU64::new(FD_STDERR + 1),
+            readiness: Arc::new(Readiness::new()?),
+            offer,
+            listening: Listening::default(),
+        })
+    }
+
+    pub(crate) fn listening(&self) -> &Listening {
+        &self.listening
+    }
+
+    /// The stream behind a number. An unknown number is a closed stream: `std` expects `BrokenPipe`.
+    pub(crate) fn find(&self, fd: u64) -> Result<Arc<Stream>, UsercallError> {
+        read(&self.open)
+            .get(&fd)
+            .cloned()
+            .ok_or(UsercallError::BrokenPipe)
+    }
+
+    pub(crate) fn close(&self, fd: u64) {
+        let closed = write(&self.open).remove(&fd);
+        drop(closed);
+    }
+
+    /// Opens the listener, where `name` is the one address that was agreed on: number and local address.
+    pub(crate) fn bind(&self, name: &str) -> Result<(u64, String), UsercallError> {
+        let wanted: SocketAddr = name
+            .strip_prefix(LISTEN_PREFIX)
+            .and_then(|address| address.parse().ok())
+            .ok_or(UsercallError::PermissionDenied)?;
+        if wanted != self.offer.listen {
+            return Err(UsercallError::PermissionDenied);
+        }
+        let (listener, address) = match listen(wanted) {
+            Ok(bound) => bound,
+            Err(error) => {
+                let answer = UsercallError::from(&error);
+                self.listening.set(Progress::Failed(error));
+                return Err(answer);
+            }
+        };
+        let stopped = self.listening.is_closed();
+        if stopped
+            || !self
+                .listening
+                .set(Progress::Bound(address, Arc::clone(&listener)))
+        {
+            return Err(UsercallError::AddrInUse);
+        }
+        let fd = self.add(|fd| {
+            self.readiness.watch(&*listener, fd)?;
+            Ok(Stream::Listener(listener))
+        })?;
+        Ok((fd, address.to_string()))
+    }
+
+    /// Opens one of the services: its number.
+    pub(crate) fn connect(&self, name: &str) -> Result<u64, UsercallError> {
+        self.add(|_| {
+            Ok(match name {
+                READINESS => Stream::Readiness(Arc::clone(&self.readiness)),
+                CONFIGURATION => Stream::Configuration(ServiceStream::new(self.offer.configuration.clone())),
+                QUOTES => Stream::Quotes(ServiceStream::new(self.offer.quotes.clone())),
+                _ => return Err(UsercallError::PermissionDenied),
+            })
+        })
+    }
+
+    /// Accepts a connection: its number, local and peer address.
+    pub(crate) fn accept(&self, fd: u64) -> Result<Accepted, UsercallError> {
+        let Stream::Listener(listener) = &*self.find(fd)? else {
+            return Err(UsercallError::InvalidInput);
+        };
+        if self.listening.is_closed() {
+            return Err(UsercallError::WouldBlock);
+        }
+        let (socket, peer) = listener.accept()?;
+        let local = socket.local_addr()?;
+        socket.set_nonblocking(true)?;
+        socket.set_nodelay(true)?;
+        let fd = self.add(|fd| {
+            self.readiness.watch(&socket, fd)?;
+            Ok(Stream::Socket(socket))
+        })?;
+        Ok(Accepted { fd, local, peer })
+    }
+
+    /// Refuses new connections and tells the enclave to finish.
+    pub(crate) fn request_shutdown(&self) {
+        self.listening.close();
+        self.readiness.request_shutdown();
+    }
+
+    /// Ends every blocking read for good, and writes out what the enclave's last lines have.
+    pub(crate) fn stop(&self) {
+        self.listening.close();
+        self.readiness.stop();
+        for fd in [FD_STDOUT, FD_STDERR] {
+            if let Ok(stream) = self.find(fd)
+                && let Stream::Output(output) = &*stream
+            {
+                output.end();
+            }
+        }
+    }
+
+    fn add(&self, open: impl FnOnce(u64) -> Result<Stream, UsercallError>) -> Result<u64, UsercallError> {
+        let fd = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut streams = write(&self.open);
+        if streams.len() >= MAX_STREAMS {
+            return Err(UsercallError::Other);
+        }
+        // Under the lock, so that an event for the number cannot reach the enclave before the number works.
+        let stream = open(fd)?;
+        streams.insert(fd, Arc::new(stream));
+        Ok(fd)
+    }
+}
+
+/// What the host was started with and lends to the enclave.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    /// The only address at which the enclave may listen.
+    pub(crate) listen: SocketAddr,
+    pub(crate) configuration: Arc<Configuration>,
+    pub(crate) quotes: Arc<Quotes>,
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) fd: u64,
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// Standard input, always at its end.
+    Input,
+    Output(LogStream),
+    Listener(Arc<TcpListener>),
+    Socket(TcpStream),
+    Readiness(Arc<Readiness>),
+    Configuration(ServiceStream),
+    Quotes(ServiceStream),
+}
+
+impl Stream {
+    pub(crate) fn kind(&self) -> StreamKind {
+        match self {
+            Self::Input | Self::Output(_) => StreamKind::Standard,
+            Self::Listener(_) => StreamKind::Listener,
+            Self::Socket(_) => StreamKind::Socket,
+            Self::Readiness(_) => StreamKind::Readiness,
+            Self::Configuration(_) => StreamKind::Configuration,
+            Self::Quotes(_) => StreamKind::Quotes,
+        }
+    }
+
+    /// Reads into the enclave's buffer. Only the readiness stream blocks.
+    pub(crate) fn read(&self, into: &Borrowed<'_>) -> Result<usize, UsercallError> {
+        if into.len() == 0 {
+            return Ok(0);
+        }
+        match self {
+            Self::Input => Ok(0),
+            Self::Output(_) | Self::Listener(_) => Err(UsercallError::InvalidInput),
+            Self::Socket(socket) => Ok(into.receive(socket.as_fd())?),
+            Self::Readiness(readiness) => Ok(into.copy_from(&readiness.wait(into.len())?)),
+            Self::Configuration(service) | Self::Quotes(service) => {
+                Ok(into.copy_from(&service.read(into.len())))
+            }
+        }
+    }
+
+    /// Writes from the enclave's buffer.
+    pub(crate) fn write(&self, from: &Borrowed<'_>) -> Result<usize, UsercallError> {
+        if from.len() == 0 {
+            return Ok(0);
+        }
+        match self {
+            Self::Input | Self::Listener(_) => Err(UsercallError::InvalidInput),
+            Self::Socket(socket) => Ok(from.send(socket.as_fd())?),
+            Self::Output(output) => {
+                let bytes = from.to_vec(MAX_COPY);
+                output.write(&bytes);
+                Ok(bytes.len())
+            }
+            Self::Readiness(readiness) => {
+                readiness.wake();
+                Ok(from.len())
+            }
+            Self::Configuration(service) | Self::Quotes(service) => service.write(&from.to_vec(MAX_COPY)),
+        }
+    }
+}
+
+/// Most streams at a time.
+const MAX_STREAMS: usize = 65_536;
+
+/// Most bytes that a write to anything but a socket takes at once. Also what an interference sees of a write.
+pub(crate) const MAX_COPY: usize = 2 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+use cloister_api::Limits;
+use wasmtime::ResourceLimiter;
+
+/// Bounds of a store, over all of its memories, tables and instances together.
+///
+/// A growth beyond a bound is answered to the guest as the WebAssembly specification says, with -1; the first is
+/// remembered, because guests commonly abort soon after, and then the bound is the reason to report.
+///
+/// What was once granted stays counted even where the growth then failed: Wasmtime also reports failures of growths that
+/// it never asked about, so taking back would let a guest undo the count of memory that it holds.
+#[derive(Debug)]
+pub(crate) struct Bounds {
+    memory: usize,
+    table_elements: usize,
+    instances: usize,
+    memory_used: usize,
+    table_elements_used: usize,
+    refused: Option<LimitExceeded>,
+}
+
+impl Bounds {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            memory: usize::try_from(limits.memory).unwrap_or(usize::MAX),
+            table_elements: usize::try_from(limits.table_elements).unwrap_or(usize::MAX),
+            instances: usize::try_from(limits.instances).unwrap_or(usize::MAX),
+            memory_used: 0,
+            table_elements_used: 0,
+            refused: None,
+        }
+    }
+
+    /// The first growth that was refused.
+    pub(crate) fn refused(&self) -> Option<LimitExceeded> {
+        self.refused
+    }
+
+    fn refuse(&mut self, limit: LimitExceeded) -> wasmtime::Result<bool> {
+        self.refused.get_or_insert(limit);
+        Ok(false)
+    }
+}
+
+impl ResourceLimiter for Bounds {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let added = desired.saturating_sub(current);
+        match self.memory_used.checked_add(added) {
+            Some(used) if used <= self.memory => {
+                self.memory_used = used;
+                Ok(true)
+            }
+            _ => self.refuse(LimitExceeded::Memory { limit: self.memory }),
+        }
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        let heap = error.root_cause().is::<wasmtime::OutOfMemory>();
+        let limit = if heap {
+            LimitExceeded::Heap
+        } else {
+            LimitExceeded::Memory { limit: self.memory }
+        };
+        self.refused.get_or_insert(limit);
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let added = desired.saturating_sub(current);
+        match self.table_elements_used.checked_add(added) {
+            Some(used) if used <= self.table_elements => {
+                self.table_elements_used = used;
+                Ok(true)
+            }
+            _ => self.refuse(LimitExceeded::TableElements {
+                limit: self.table_elements,
+            }),
+        }
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.instances
+    }
+
+    fn memories(&self) -> usize {
+        self.instances
+    }
+}
+
+/// The bound that a call reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LimitExceeded {
+    #[error("the memory limit of {limit} bytes")]
+    Memory { limit: usize },
+    #[error("the limit of {limit} table elements")]
+    TableElements { limit: usize },
+    #[error("the limit of {limit} instances, memories or tables")]
+    Instances { limit: u32 },
+    #[error("the limit of {limit} resource handles")]
+    Handles { limit: u32 },
+    #[error("the limit of {limit} bytes that one host call may take from the guest")]
+    HostCallBytes { limit: usize },
+    /// Not the app's bound but the image's.
+    #[error("the memory that the enclave has left")]
+    Heap,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds() -> Bounds {
+        Bounds::new(&Limits {
+            memory: 1000,
+            table_elements: 10,
+            ..Limits::default()
+        })
+    }
+
+    #[test]
+    fn totals_count_over_all_memories() {
+        let mut bounds = bounds();
+        assert!(bounds.memory_growing(0, 600, None).unwrap());
+        assert!(bounds.memory_growing(0, 400, None).unwrap());
+        assert!(!bounds.memory_growing(400, 401, None).unwrap());
+        assert_eq!(bounds.refused(), Some(LimitExceeded::Memory { limit: 1000 }));
+        assert!(bounds.table_growing(0, 10, None).unwrap());
+        assert!(!bounds.table_growing(0, 1, None).unwrap());
+        assert_eq!(
+            bounds.refused(),
+            Some(LimitExceeded::Memory { limit: 1000 }),
+            "the first stays"
+        );
+    }
+
+    #[test]
+    fn a_failure_does_not_undo_the_count() {
+        let mut bounds = bounds();
+        assert!(bounds.memory_growing(0, 900, None).unwrap());
+        bounds
+            .memory_grow_failed(wasmtime::Error::msg("memory growth exceeds memory type's limits"))
+            .unwrap();
+        assert!(!bounds.memory_growing(0, 900, None).unwrap());
+    }
+
+    #[test]
+    fn beyond_its_own_maximum_a_memory_reaches_no_bound_of_ours() {
+        let mut bounds = bounds();
+        assert!(!bounds.memory_growing(0, 900, Some(800)).unwrap());
+        assert!(!bounds.table_growing(0, 9, Some(8)).unwrap());
+        assert_eq!(
+            (bounds.memory_used, bounds.table_elements_used, bounds.refused()),
+            (0, 0, None)
+        );
+    }
+}

@@ -1,0 +1,269 @@
+use crate::DeployError;
+use crate::engine::engine;
+use crate::exports::Exports;
+use crate::guest::{Guest, linker};
+use crate::imports::check_imports;
+use crate::inspect::{Inspection, inspect};
+use crate::pool::{CodePool, POOL_BYTES, PoolFull, PoolStatistics};
+use crate::program::{Parts, Program};
+use crate::wit_text::wit_text;
+use sha2::{Digest, Sha256};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Instant;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+
+/// What one image allows a component to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Bytes of a `.wasm`.
+    pub max_component: usize,
+    /// Bytes of one core function's body. Compiling takes memory and time in proportion to the largest.
+    pub max_function: usize,
+    /// Bytes of heap that compiling one component may be estimated to need.
+    pub compile_heap: u64,
+    /// Bytes of native code, all programs together. In the image [`POOL_BYTES`], whatever this says.
+    pub code_pool: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_component: 16 << 20,
+            max_function: 1 << 20,
+            compile_heap: 2 << 30,
+            code_pool: POOL_BYTES,
+        }
+    }
+}
+
+/// Compiles components, one at a time, into [`Program`]s.
+///
+/// Nothing that a component's bytes say ends the enclave: sizes are checked before anything is allocated for them, and a
+/// panic in a decoder or the compiler ends only that deploy.
+pub struct Runtime {
+    engine: Engine,
+    linker: Linker<Guest>,
+    pool: CodePool,
+    settings: Settings,
+    /// Held while compiling: memory for one job at a time is what the heap is sized for.
+    compiling: Mutex<()>,
+    compiled: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Runtime {
+    /// # Errors
+    ///
+    /// The CPU lacks what the engine needs.
+    pub fn new(settings: Settings) -> Result<Self, StartError> {
+        let failed = |error: wasmtime::Error| StartError(format!("{error:#}"));
+        let engine = engine().map_err(failed)?;
+        let linker = linker(&engine).map_err(failed)?;
+        let pool = CodePool::new(settings.code_pool);
+        let (compiled, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self {
+            engine,
+            linker,
+            pool,
+            settings,
+            compiling: Mutex::new(()),
+            compiled,
+            refused,
+        })
+    }
+
+    /// Makes a callable program of the bytes of a component. Blocks for as long as compiling takes: seconds for each
+    /// megabyte.
+    ///
+    /// What can be refused without compiling is refused before.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the component, or what it lacks here. Nothing was kept then.
+    pub fn prepare(&self, wasm: &[u8], progress: &dyn Progress) -> Result<Program, DeployError> {
+        let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare_unguarded(wasm, progress)));
+        let prepared = prepared.unwrap_or(Err(DeployError::Internal));
+        let counter = if prepared.is_ok() {
+            &self.compiled
+        } else {
+            &self.refused
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        prepared
+    }
+
+    /// What the runtime holds now, and what it did so far.
+    pub fn statistics(&self) -> Statistics {
+        Statistics {
+            pool: self.pool.statistics(),
+            compiled: self.compiled.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
+    }
+
+    fn prepare_unguarded(&self, wasm: &[u8], progress: &dyn Progress) -> Result<Program, DeployError> {
+        if wasm.len() > self.settings.max_component {
+            return Err(DeployError::TooLarge {
+                size: wasm.len(),
+                limit: self.settings.max_component,
+            });
+        }
+        let inspection = inspect(wasm)?;
+        check_imports(&inspection.imports, cloister_wasi::supported_interfaces())?;
+        self.check_size(&inspection)?;
+        let wit = wit_text(wasm)?;
+
+        let turn = self.wait_for_turn(progress);
+        // Other components were perhaps compiled meanwhile.
+        self.check_size(&inspection)?;
+        progress.compiling(inspection.functions);
+        let start = Instant::now();
+        let component = self.compile(wasm, &inspection)?;
+        let compile_time = start.elapsed();
+        drop(turn);
+
+        let code_bytes = native_bytes(&component);
+        let hold = self.pool.hold(code_bytes)?;
+        let pre = self
+            .linker
+            .instantiate_pre(&component)
+            .map_err(|error| DeployError::ImportMismatch {
+                message: format!("{error:#}"),
+            })?;
+        Ok(Program::new(Parts {
+            exports: Exports::of(&component, &self.engine)?,
+            pre,
+            hold,
+            code_hash: Sha256::digest(wasm).into(),
+            size: wasm.len(),
+            code_bytes,
+            compile_time,
+            imports: inspection.imports.into_iter().map(|import| import.name).collect(),
+            wit,
+        }))
+    }
+
+    fn check_size(&self, inspection: &Inspection) -> Result<(), DeployError> {
+        let Inspection {
+            code_bytes,
+            largest_function,
+            ..
+        } = *inspection;
+        let limit = self.settings.max_function;
+        if largest_function > limit {
+            return Err(DeployError::FunctionTooLarge {
+                size: largest_function,
+                limit,
+            });
+        }
+        let needed = estimated_heap(inspection);
+        if needed > self.settings.compile_heap {
+            return Err(DeployError::HeapTooSmall {
+                needed,
+                limit: self.settings.compile_heap,
+            });
+        }
+        Ok(self
+            .pool
+            .has_room(code_bytes.saturating_mul(NATIVE_PER_CODE_BYTE))?)
+    }
+
+    fn wait_for_turn(&self, progress: &dyn Progress) -> MutexGuard<'_, ()> {
+        match self.compiling.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::WouldBlock) => {
+                progress.queued();
+                self.compiling.lock().unwrap_or_else(PoisonError::into_inner)
+            }
+            // A compile job panicked; it left nothing behind that the next could trip over.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        }
+    }
+
+    fn compile(&self, wasm: &[u8], inspection: &Inspection) -> Result<Component, DeployError> {
+        Component::from_binary(&self.engine, wasm).map_err(|error| {
+            let message = format!("{error:#}");
+            if !message.contains(OUT_OF_POOL) {
+                return DeployError::Compile { message };
+            }
+            let PoolStatistics {
+                free,
+                total,
+                largest_free,
+                ..
+            } = self.pool.statistics();
+            let wanted = inspection
+                .code_bytes
+                .saturating_mul(NATIVE_PER_CODE_BYTE)
+                .max(largest_free + 1);
+            DeployError::CodePoolFull(PoolFull {
+                wanted,
+                free,
+                largest: largest_free,
+                total,
+            })
+        })
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime")
+            .field("settings", &self.settings)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Hears how far a deploy is.
+pub trait Progress {
+    /// Another component is being compiled; this one is behind it.
+    fn queued(&self) {}
+
+    /// Compiling begins, of so many core functions.
+    fn compiling(&self, functions: u64) {
+        let _ = functions;
+    }
+}
+
+/// Nobody listens.
+impl Progress for () {}
+
+/// What a runtime holds and did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statistics {
+    pub pool: PoolStatistics,
+    /// Components made into programs.
+    pub compiled: u64,
+    /// Components refused, for whatever reason.
+    pub refused: u64,
+}
+
+/// The engine cannot run here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the WebAssembly engine cannot start: {0}")]
+pub struct StartError(String);
+
+/// Bytes that the compiled component holds of the pool: code, traps, names.
+fn native_bytes(component: &Component) -> usize {
+    let range = component.image_range();
+    range.end.addr().saturating_sub(range.start.addr())
+}
+
+/// A bound from above, as measured: see the constants.
+fn estimated_heap(inspection: &Inspection) -> u64 {
+    let code = (inspection.code_bytes as u64).saturating_mul(HEAP_PER_CODE_BYTE);
+    code.saturating_add((inspection.largest_function as u64).saturating_mul(HEAP_PER_LARGEST_BYTE))
+}
+
+/// Bytes of the pool for each byte of core code.
+const NATIVE_PER_CODE_BYTE: usize = 6;
+/// Bytes of heap for each byte of core code.
+const HEAP_PER_CODE_BYTE: u64 = 80;
+/// Bytes of heap for each byte of the largest function.
+const HEAP_PER_LARGEST_BYTE: u64 = 1000;
+/// What Wasmtime makes of the pool's refusal, ENOMEM.
+const OUT_OF_POOL: &str = "os error 12";

@@ -1,0 +1,55 @@
+use cloister_wasi::{WasiCtx, supported_interfaces};
+use wasmtime::component::Component;
+
+use crate::guest::{ENGINE, Guest, PLENTY, call, linker};
+
+const GUEST: Guest<'_> = Guest {
+    world: "import wasi:random/random@W; import wasi:cli/stdout@W; import wasi:clocks/wall-clock@W;
+        import wasi:io/streams@W; export run: func() -> u32;",
+    imports: r#"
+        (import "wasi:random/random@W" "get-random-u64" (func $random (result i64)))
+        (import "wasi:cli/stdout@W" "get-stdout" (func $stdout (result i32)))
+        (import "wasi:io/streams@W" "[method]output-stream.check-write" (func $check (param i32 i32)))"#,
+    body: r#"(func (export "run") (result i32)
+        (drop (call $random)) (call $check (call $stdout) (i32.const 16)) (i32.load8_u (i32.const 16)))"#,
+};
+
+#[tokio::test]
+async fn every_stamp_of_0_2_links() {
+    for patch in 0..=12 {
+        let component = GUEST.at(&format!("0.2.{patch}"));
+        let outcome = call::<_, u32>(&component, PLENTY, WasiCtx::builder(), ()).await;
+        assert_eq!(outcome.result.unwrap(), 0, "0.2.{patch}");
+    }
+}
+
+#[test]
+fn a_version_that_is_not_0_2_does_not_link() {
+    for version in ["0.3.0", "0.1.0", "1.0.0"] {
+        let component = Component::new(&ENGINE, GUEST.at(version)).unwrap();
+        assert!(linker().instantiate_pre(&component).is_err(), "{version}");
+    }
+}
+
+#[test]
+fn every_supported_interface_links() {
+    for interface in supported_interfaces() {
+        let component = Component::new(
+            &ENGINE,
+            format!(r#"(component (import "{interface}" (instance)))"#),
+        );
+        linker()
+            .instantiate_pre(&component.unwrap())
+            .unwrap_or_else(|error| panic!("{interface}: {error}"));
+    }
+}
+
+#[test]
+fn the_list_is_what_the_world_says() {
+    let mut world: Vec<_> = include_str!("../../wit/world.wit")
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("import ")?.strip_suffix(';'))
+        .collect();
+    world.sort_unstable();
+    assert_eq!(supported_interfaces(), world);
+}

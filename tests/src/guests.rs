@@ -1,0 +1,35 @@
+use bytes::Bytes;
+use cloister_api::AppName;
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// A component of `tests/guests`, from its WebAssembly text.
+///
+/// # Panics
+/// Where there is no such guest.
+pub fn guest(name: &str) -> Bytes {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests").join(name).with_extension("wat");
+    wat::parse_file(path).expect("the guest is a component").into()
+}
+
+/// A built component of `examples`.
+///
+/// # Panics
+/// Where it was not built.
+pub fn example(name: &str) -> Bytes {
+    let path = crate::given("CLOISTER_EXAMPLES").join(name).with_extension("wasm");
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into()
+}
+
+/// SHA-256.
+pub fn code_hash(wasm: &[u8]) -> [u8; 32] {
+    Sha256::digest(wasm).into()
+}
+
+/// A valid app name.
+///
+/// # Panics
+/// Where it is none.
+pub fn name(text: &str) -> AppName {
+    text.parse().expect("the name is valid")
+}

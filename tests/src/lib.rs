@@ -1,0 +1,23 @@
+//! What the end-to-end tests stand on: the real image on software SGX, in this process, and real clients.
+//!
+//! `cargo xtask test` builds what they need and says where it is. Run without it, they fail with that advice; none is
+//! skipped.
+#![forbid(unsafe_code)]
+
+mod enclave;
+mod guests;
+mod raw;
+
+pub use enclave::{Enclave, Setup, image, shared, sigstruct};
+pub use guests::{code_hash, example, guest, name};
+pub use raw::{RawTls, exchange};
+
+/// The value of an environment variable that `cargo xtask test` sets.
+///
+/// # Panics
+/// Where it is not set.
+pub fn given(variable: &str) -> std::path::PathBuf {
+    std::env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} is not set: run the end-to-end tests by `cargo xtask test`"))
+        .into()
+}

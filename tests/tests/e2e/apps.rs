@@ -1,0 +1,154 @@
+//! The life of an app.
+
+use cloister_api::{Code, DeployEvent, DeploySettings, EnvironmentVariable, Limits};
+use cloister_client::{ClientError, DeployProgress, Session};
+use cloister_tests::{code_hash, guest, name, shared};
+use serde_json::json;
+use std::time::Duration;
+
+/// The code of the problem that a request has to end in.
+pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Code {
+    match result {
+        Err(ClientError::Problem(problem)) => problem.code,
+        other => panic!("a problem was expected, not {other:?}"),
+    }
+}
+
+pub(crate) async fn deploy(session: &Session, app: &str, wasm: &str) {
+    session.deploy(&name(app), guest(wasm), &DeploySettings::default(), |_| {}).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_is_deployed_called_described_and_removed() {
+    let session = shared().owner().await;
+    let app = name("life");
+    let wasm = guest("toolbox");
+    let hash = hex::encode(code_hash(&wasm));
+    let mut events = Vec::new();
+    let settings = DeploySettings {
+        limits: Limits { fuel: 1_000_000, ..Limits::default() },
+        environment: vec![EnvironmentVariable { name: "TOKEN".into(), value: "planted-secret".into() }],
+    };
+    let deployed = session.deploy(&app, wasm.clone(), &settings, |progress| events.push(progress)).await.unwrap();
+    assert_eq!(deployed.summary.code_hash, hash);
+    assert_eq!(deployed.summary.size, wasm.len() as u64);
+    assert_eq!(deployed.summary.owner, shared().identity().fingerprint());
+    assert_eq!(deployed.environment, ["TOKEN"]);
+    assert_eq!(deployed.limits.fuel, 1_000_000);
+    assert!(deployed.wit.contains("add: func(a: u32, b: u32) -> u32"), "{}", deployed.wit);
+    assert!(deployed.code_bytes > 0);
+    assert!(events.iter().any(|event| matches!(event, DeployProgress::Uploaded { sent, total } if sent == total)));
+    assert!(events.iter().any(|event| matches!(
+        event,
+        DeployProgress::Enclave(DeployEvent::Received { code_hash, .. }) if *code_hash == hash
+    )));
+
+    let answer = session.call_json(&app, "add", &json!({ "a": 20, "b": 22 })).await.unwrap();
+    assert_eq!(answer.result, json!(42));
+    assert_eq!(answer.code_hash, hash);
+    assert!(answer.fuel > 0 && answer.fuel < 1000, "{}", answer.fuel);
+    let wave = session.call_wave(&app, "add", &["1".into(), "2".into()]).await.unwrap();
+    assert_eq!(wave.result, json!("3"));
+    assert_eq!(code(session.call_json(&app, "fail", &json!([])).await), Code::GuestTrapped);
+
+    let described = session.describe(&app).await.unwrap();
+    assert_eq!((described.total.calls, described.total.errors), (3, 1));
+    let add = &described.functions["add"];
+    assert_eq!((add.calls, add.errors), (2, 0));
+    assert_eq!(add.fuel_total, answer.fuel + wave.fuel);
+    assert_eq!((add.fuel_min, add.fuel_max), (answer.fuel.min(wave.fuel), answer.fuel.max(wave.fuel)));
+    assert!(add.wall_us_max >= add.wall_us_min);
+    let metrics = session.metrics().await.unwrap();
+    assert!(metrics.contains("cloister_calls_total{app=\"life\",function=\"add\"} 2"), "{metrics}");
+    assert!(metrics.contains("cloister_call_errors_total{app=\"life\",function=\"fail\"} 1"), "{metrics}");
+    assert!(session.apps().await.unwrap().apps.iter().any(|listed| *listed == described.summary));
+
+    session.remove(&app).await.unwrap();
+    assert_eq!(code(session.call_json(&app, "add", &json!([1, 2])).await), Code::UnknownApp);
+    assert_eq!(code(session.remove(&app).await), Code::UnknownApp);
+    assert!(!shared().log().concat().contains("planted-secret"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_under_way_finish_on_the_code_that_they_began_with() {
+    let session = shared().owner().await;
+    let app = name("replaced");
+    let settings = DeploySettings {
+        limits: Limits { fuel: 100_000_000_000, wall_time_ms: 60_000, ..Limits::default() },
+        ..DeploySettings::default()
+    };
+    let old = session.deploy(&app, guest("clock-reader"), &settings, |_| {}).await.unwrap();
+    let caller = shared().caller().await;
+    let slow = tokio::spawn({
+        let app = app.clone();
+        async move { caller.call_json(&app, "read", &json!([400_000])).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let new = session.replace(&app, guest("toolbox"), &DeploySettings::default(), |_| {}).await.unwrap();
+    let answer = session.call_json(&app, "add", &json!([1, 2])).await.unwrap();
+    assert_eq!((answer.result, answer.code_hash), (json!(3), new.summary.code_hash));
+    let slow = slow.await.unwrap().unwrap();
+    assert_eq!(slow.code_hash, old.summary.code_hash);
+    session.remove(&app).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removing_gives_the_executable_pages_back() {
+    let session = shared().owner().await;
+    let used = |metrics: String| -> u64 {
+        let line = metrics.lines().find(|line| line.starts_with("cloister_code_pool_bytes_used ")).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let wasm = guest("toolbox");
+    // Other tests deploy at the same time, so it is asked how much 40 rounds leave behind: one leaked copy each
+    // would be 40 times the code.
+    let before = used(session.metrics().await.unwrap());
+    let mut code = 0;
+    for _ in 0..40 {
+        let app = name("pages");
+        code = session.deploy(&app, wasm.clone(), &DeploySettings::default(), |_| {}).await.unwrap().code_bytes;
+        session.remove(&app).await.unwrap();
+    }
+    let after = used(session.metrics().await.unwrap());
+    assert!(after < before + 20 * code.max(4096), "{before} {after} {code}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_run_at_once_and_each_gets_its_own_answer() {
+    let session = shared().owner().await;
+    deploy(&session, "many", "toolbox").await;
+    let callers = (0..8_u32).map(|caller| {
+        tokio::spawn(async move {
+            let session = shared().caller().await;
+            for i in 0..100 {
+                let answer = session.call_json(&name("many"), "add", &json!([caller * 1000, i])).await.unwrap();
+                assert_eq!(answer.result, json!(caller * 1000 + i));
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+    assert_eq!(session.describe(&name("many")).await.unwrap().functions["add"].calls, 800);
+    session.remove(&name("many")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_an_owner_may_administer() {
+    let caller = shared().caller().await;
+    let app = name("guarded");
+    assert_eq!(code(caller.apps().await), Code::Unauthenticated);
+    assert_eq!(code(caller.metrics().await), Code::Unauthenticated);
+    assert_eq!(code(caller.describe(&app).await), Code::Unauthenticated);
+    assert_eq!(code(caller.remove(&app).await), Code::Unauthenticated);
+    let deployed = caller.deploy(&app, guest("toolbox"), &DeploySettings::default(), |_| {}).await;
+    assert_eq!(code(deployed), Code::Unauthenticated);
+    let stranger = cloister_client::Client::new(shared().policy())
+        .with_identity(cloister_client::Identity::generate().unwrap())
+        .connect(&shared().endpoint())
+        .await
+        .unwrap();
+    assert_eq!(code(stranger.apps().await), Code::Forbidden);
+    let deployed = stranger.deploy(&app, guest("toolbox"), &DeploySettings::default(), |_| {}).await;
+    assert_eq!(code(deployed), Code::Forbidden);
+}

@@ -1,0 +1,96 @@
+//! Eight hostile guests beside a good one, in the image.
+
+use crate::apps::deploy;
+use cloister_api::{Code, DeploySettings, Limits};
+use cloister_client::ClientError;
+use cloister_tests::{guest, name, shared};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_hostile_guests_beside_a_good_one() {
+    let session = shared().owner().await;
+    deploy(&session, "good", "toolbox").await;
+    deploy(&session, "toolbox", "toolbox").await;
+    deploy(&session, "handles", "handle-bomb").await;
+    deploy(&session, "host-calls", "clock-reader").await;
+    deploy(&session, "log", "writer").await;
+    let small = DeploySettings { limits: Limits { result: 1000, ..Limits::default() }, ..DeploySettings::default() };
+    session.deploy(&name("result"), guest("toolbox"), &small, |_| {}).await.unwrap();
+
+    let over = Arc::new(AtomicBool::new(false));
+    let good: Vec<_> = (0..2)
+        .map(|_| {
+            let over = Arc::clone(&over);
+            tokio::spawn(async move {
+                let session = shared().caller().await;
+                let mut calls = 0_u32;
+                while !over.load(Ordering::Relaxed) || calls < 10 {
+                    let answer = session.call_json(&name("good"), "add", &json!([calls, 1])).await.unwrap();
+                    assert_eq!(answer.result, json!(calls + 1));
+                    calls += 1;
+                }
+            })
+        })
+        .collect();
+
+    let hostile = [
+        ("toolbox", "spin", json!([]), Code::OutOfFuel, "endless loop"),
+        ("toolbox", "hoard", json!([]), Code::LimitExceeded, "memory bomb"),
+        ("toolbox", "dive", json!([]), Code::GuestTrapped, "deep recursion"),
+        ("result", "big", json!([10_000]), Code::ResultTooLarge, "huge result"),
+        ("handles", "own", json!([]), Code::LimitExceeded, "handle bomb"),
+        ("host-calls", "read", json!([0]), Code::OutOfFuel, "host-call flood"),
+        ("toolbox", "fail", json!([]), Code::GuestTrapped, "panic"),
+        ("log", "write", json!([100_000_000]), Code::OutOfFuel, "log flood"),
+    ];
+    for round in 0..3 {
+        let under_way = hostile.clone().map(|(app, export, arguments, expected, what)| {
+            tokio::spawn(async move {
+                let session = shared().caller().await;
+                match session.call_json(&name(app), export, &arguments).await {
+                    Err(ClientError::Problem(problem)) => {
+                        assert_eq!(problem.code, expected, "{what}, round {round}: {problem:?}");
+                    }
+                    other => panic!("{what}, round {round}: {other:?}"),
+                }
+            })
+        });
+        for call in under_way {
+            call.await.unwrap();
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+    for calls in good {
+        calls.await.unwrap();
+    }
+    let log = session.describe(&name("log")).await.unwrap();
+    assert_eq!((log.total.calls, log.total.errors), (3, 3));
+    for app in ["good", "toolbox", "handles", "host-calls", "log", "result"] {
+        session.remove(&name(app)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trap_names_its_reason_and_the_functions() {
+    let session = shared().owner().await;
+    deploy(&session, "traps", "toolbox").await;
+    for (export, arguments, reason) in [
+        ("div", json!([1, 0]), "integer divide by zero"),
+        ("out-of-bounds", json!([]), "out of bounds memory access"),
+        ("dive", json!([]), "call stack exhausted"),
+        ("fail", json!([]), "unreachable"),
+    ] {
+        let Err(ClientError::Problem(problem)) = session.call_json(&name("traps"), export, &arguments).await else {
+            panic!("{export} did not trap");
+        };
+        let trap = problem.trap.expect("it has a trap");
+        assert!(trap.reason.contains(reason), "{export}: {}", trap.reason);
+        assert!(!trap.backtrace.is_empty(), "{export}");
+        if export == "fail" {
+            assert_eq!(trap.backtrace[0].function.as_deref(), Some("fail_on_purpose"));
+        }
+    }
+    session.remove(&name("traps")).await.unwrap();
+}

@@ -1,0 +1,127 @@
+//! `cargo xtask examples`: the guests of `examples/`, built into `target/examples/NAME.wasm`.
+
+mod c;
+mod javascript;
+mod rust;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use sha2::{Digest, Sha256};
+
+use crate::context::Context;
+use crate::setup::{self, Need, Toolchain};
+use crate::stamp::Inputs;
+use crate::versions::PYTHON_PACKAGES;
+
+/// A guest in `examples/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Guest {
+    /// Sensor readings, dice and the time, in Rust.
+    Rust,
+    /// Text statistics and canonical JSON, in JavaScript.
+    Javascript,
+    /// Bank account and card numbers, in C.
+    C,
+    /// Work for the processor, to measure with.
+    Benchmark,
+}
+
+impl Guest {
+    /// All guests, the quick ones first.
+    pub(crate) const ALL: [Self; 4] = [Self::Rust, Self::Benchmark, Self::C, Self::Javascript];
+
+    /// The name of its folder, and of its component.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::Javascript => "javascript",
+            Self::C => "c",
+            Self::Benchmark => "benchmark",
+        }
+    }
+
+    /// Where its source lies.
+    pub(crate) fn source(self, context: &Context) -> PathBuf {
+        context.root().join("examples").join(self.name())
+    }
+
+    /// Where its component lies once built.
+    pub(crate) fn component(self, context: &Context) -> PathBuf {
+        context.examples().join(self.name()).with_extension("wasm")
+    }
+}
+
+/// A guest that is up to date.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// Which one.
+    pub(crate) guest: Guest,
+    /// Its component.
+    pub(crate) path: PathBuf,
+    /// The component's size in bytes.
+    pub(crate) size: u64,
+    /// SHA-256 of the component in hexadecimal: what the enclave will call its code hash.
+    pub(crate) code_hash: String,
+    /// How long building took; `None` when nothing had changed.
+    pub(crate) took: Option<Duration>,
+}
+
+/// Sets up, builds, and prints what was built. All guests when none is named.
+///
+/// # Errors
+/// Something cannot be installed, or a guest does not build.
+pub(crate) fn run(context: &Context, guests: &[Guest]) -> Result<()> {
+    setup::ensure(context, &[Need::Guests], None)?;
+    let guests = if guests.is_empty() { &Guest::ALL[..] } else { guests };
+    for built in build(context, guests)? {
+        let took = built.took.map_or("up to date".to_owned(), |took| format!("{:.1} s", took.as_secs_f64()));
+        let path = built.path.strip_prefix(context.root()).unwrap_or(&built.path).display();
+        println!("{:<11} {:>9} bytes  {}  {path} ({took})", built.guest.name(), built.size, built.code_hash);
+    }
+    Ok(())
+}
+
+/// Builds those guests whose inputs changed. Needs what `setup` installs for [`Need::Guests`].
+///
+/// # Errors
+/// A guest does not build.
+pub(crate) fn build(context: &Context, guests: &[Guest]) -> Result<Vec<Built>> {
+    guests.iter().map(|guest| build_one(context, *guest)).collect()
+}
+
+fn build_one(context: &Context, guest: Guest) -> Result<Built> {
+    let path = guest.component(context);
+    let stamp = inputs(context, guest)?.stamp();
+    let mut took = None;
+    if !stamp.is_on(&path) {
+        println!("examples: building {}", guest.name());
+        let started = Instant::now();
+        match guest {
+            Guest::Rust | Guest::Benchmark => rust::build(context, guest, &path),
+            Guest::Javascript => javascript::build(context, &path),
+            Guest::C => c::build(context, &path),
+        }
+        .with_context(|| format!("cannot build the guest `{}`", guest.name()))?;
+        stamp.put_on(&path)?;
+        took = Some(started.elapsed());
+    }
+    let component = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let code_hash = Sha256::digest(&component).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Built { guest, path, size: component.len() as u64, code_hash, took })
+}
+
+fn inputs(context: &Context, guest: Guest) -> Result<Inputs> {
+    let inputs = Inputs::default().files(&guest.source(context))?;
+    Ok(match guest {
+        Guest::Rust | Guest::Benchmark => {
+            let toolchain = Toolchain::load(context)?;
+            inputs.text("toolchain", &format!("{} {}", toolchain.choice, toolchain.version))
+        }
+        Guest::C => inputs.text("python packages", &format!("{PYTHON_PACKAGES:?}")),
+        Guest::Javascript => inputs,
+    })
+}

@@ -1,0 +1,55 @@
+//! The C guest: bindings from its WIT, a core module by Zig's C compiler, a component of both.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::Guest;
+use crate::context::Context;
+use crate::process;
+use crate::setup::python;
+
+/// Builds the component at `output`.
+///
+/// # Errors
+/// The WIT is invalid, the source does not compile, or does not fit the WIT.
+pub(crate) fn build(context: &Context, output: &Path) -> Result<()> {
+    let source = Guest::C.source(context);
+    let folder = context.examples().join("build").join("c");
+    let module = folder.join("module.wasm");
+    componentize(context, ["bindings".into(), source.join("wit").into(), folder.clone().into()])?;
+    compile(context, &source, &folder, &module)?;
+    componentize(context, ["component".into(), module.into(), output.into()])
+}
+
+fn compile(context: &Context, source: &Path, bindings: &Path, module: &Path) -> Result<()> {
+    let mut compiler = process::command(python::zig(context)?);
+    compiler.args(["cc", "--target=wasm32-wasi", "-mexec-model=reactor", "-Os", "-s", "-Wall", "-Wextra", "-Werror"]);
+    compiler.arg("-I").arg(bindings);
+    for name in sources(source)? {
+        compiler.arg(source.join(name));
+    }
+    compiler.arg(bindings.join("numbers.c")).arg(bindings.join("numbers_component_type.o"));
+    process::run(compiler.arg("-o").arg(module))
+}
+
+fn sources(folder: &Path) -> Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|extension| extension == "c") {
+            names.push(entry.file_name());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Runs this package's second program, which is built when it is first needed.
+fn componentize(context: &Context, arguments: [OsString; 3]) -> Result<()> {
+    let mut cargo = process::cargo();
+    cargo.args(["run", "--quiet", "--package", "xtask", "--features", "componentize-c", "--bin", "componentize-c", "--"]);
+    process::run(cargo.args(arguments).current_dir(context.root()))
+}

@@ -1,0 +1,145 @@
+//! `cargo xtask image`: the enclave as an ELF file, as the measured `.sgxs`, and signed.
+//!
+//! One recipe for both toolchains. Paths of this machine are mapped to fixed names, so that a checkout in another folder
+//! gives the same measurement. `docs/design/image.md` says why each flag is there.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use crate::context::Context;
+use crate::process;
+use crate::setup::{self, Need, Toolchain};
+use crate::stamp::Inputs;
+use crate::versions::ELF2SGXS;
+
+/// A built image.
+#[derive(Debug)]
+pub(crate) struct Image {
+    /// The stream of measured records; its SHA-256 is MRENCLAVE.
+    pub(crate) sgxs: PathBuf,
+    /// SIGSTRUCT.
+    pub(crate) sigstruct: PathBuf,
+    /// What the `.sgxs` was made of.
+    pub(crate) elf: PathBuf,
+    /// MRENCLAVE in hexadecimal.
+    pub(crate) mrenclave: String,
+}
+
+/// Builds the image and prints its MRENCLAVE.
+///
+/// # Errors
+/// It does not build.
+pub(crate) fn run(context: &Context) -> Result<()> {
+    let image = build(context)?;
+    println!("image      {}", image.sgxs.display());
+    println!("signature  {}", image.sigstruct.display());
+    println!("ELF        {}", image.elf.display());
+    println!("MRENCLAVE  {}", image.mrenclave);
+    Ok(())
+}
+
+/// Builds the image. An image whose ELF file did not change is left as it is.
+///
+/// # Errors
+/// It does not build, or holds instructions that an enclave may not execute.
+pub(crate) fn build(context: &Context) -> Result<Image> {
+    setup::ensure(context, &[Need::Image], None)?;
+    let elf = compile(context, &Toolchain::load(context)?)?;
+    let cloister = tool(context)?;
+    let folder = context.target().join("image");
+    let image = |mrenclave| Image {
+        sgxs: folder.join("cloister.sgxs"),
+        sigstruct: folder.join("cloister.sigstruct"),
+        elf: elf.clone(),
+        mrenclave,
+    };
+    let stamp = LAYOUT
+        .iter()
+        .fold(Inputs::default().text("elf2sgxs", ELF2SGXS.version), |inputs, (flag, value)| inputs.text(flag, value))
+        .files(&elf)?
+        .stamp();
+    let made = image(String::new());
+    if !(stamp.is_on(&made.sgxs) && made.sigstruct.is_file()) {
+        fs::create_dir_all(&folder)?;
+        process::run(process::command(&cloister).args(["image", "check"]).arg(&elf))?;
+        let mut convert = process::command(context.cargo_tool(ELF2SGXS.program));
+        convert.arg(&elf).args(LAYOUT.iter().flat_map(|(flag, value)| [flag, value])).arg("--output").arg(&made.sgxs);
+        process::run(&mut convert)?;
+        let key = folder.join("signing-key.pem");
+        process::run(
+            process::command(&cloister)
+                .args(["image", "sign"])
+                .arg(&made.sgxs)
+                .arg("--key")
+                .arg(&key)
+                .arg("--out")
+                .arg(&made.sigstruct),
+        )?;
+        stamp.put_on(&made.sgxs)?;
+    }
+    let mrenclave = sha256(&made.sgxs)?;
+    Ok(image(mrenclave))
+}
+
+/// The program `cloister`, which checks and signs images.
+fn tool(context: &Context) -> Result<PathBuf> {
+    process::run(process::cargo().args(["build", "--quiet", "--package", "cloister"]).current_dir(context.root()))?;
+    Ok(context.workspace_program("cloister"))
+}
+
+fn compile(context: &Context, toolchain: &Toolchain) -> Result<PathBuf> {
+    let mut cargo = toolchain.cargo();
+    cargo
+        .args(["build", "--release", "--locked", "--package", "cloister-enclave", "--target", TARGET])
+        .args(["-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=panic-unwind"])
+        // `std` from its own source, on a compiler that calls itself stable.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_TARGET_DIR", context.cargo_target())
+        .env("CARGO_TARGET_X86_64_FORTANIX_UNKNOWN_SGX_LINKER", "ld.lld")
+        .env("CARGO_TARGET_X86_64_FORTANIX_UNKNOWN_SGX_RUSTFLAGS", flags(context, toolchain)?)
+        .current_dir(context.root());
+    process::run(&mut cargo)?;
+    let elf = context.cargo_target().join(TARGET).join("release/cloister-enclave");
+    ensure!(elf.is_file(), "{} was not made", elf.display());
+    Ok(elf)
+}
+
+fn flags(context: &Context, toolchain: &Toolchain) -> Result<OsString> {
+    let source = toolchain.sysroot.join("lib/rustlib/src/rust");
+    let real_source = fs::canonicalize(&source).with_context(|| format!("there is no {}", source.display()))?;
+    let registry = match env::var_os("CARGO_HOME") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(&env::var_os("HOME").context("HOME is not set")?).join(".cargo"),
+    };
+    let mut flags = OsString::from(format!("-Ctarget-feature={FEATURES}"));
+    for (folder, name) in
+        [(context.root(), "/cloister"), (&registry, "/cargo"), (&source, "/rust"), (&real_source, "/rust")]
+    {
+        flags.push(" --remap-path-prefix=");
+        flags.push(folder);
+        flags.push("=");
+        flags.push(name);
+    }
+    Ok(flags)
+}
+
+fn sha256(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+const TARGET: &str = "x86_64-fortanix-unknown-sgx";
+
+/// CPUID cannot be asked in an enclave, so what is used is named: every CPU with DCAP and a large EPC (Ice Lake SP and
+/// later) has these. The target's LVI hardening is off: those CPUs are not affected, and it costs a factor of three.
+const FEATURES: &str = "-lvi-cfi,-lvi-load-hardening,+aes,+pclmulqdq,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,\
++bmi1,+bmi2,+lzcnt,+adx,+movbe";
+
+/// Compiling a JavaScript guest of 12 MB takes about 1 GiB of heap and goes deep. Threads: `main`, the reactor, 16
+/// workers, 4 that block, 2 spare.
+const LAYOUT: [(&str, &str); 3] = [("--heap-size", "0xc0000000"), ("--stack-size", "0x200000"), ("--threads", "24")];

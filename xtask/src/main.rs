@@ -1,0 +1,89 @@
+//! Every task of this repository: `cargo xtask help` lists them.
+//!
+//! One module is one task (`setup`, `guests`, `image`, `demo`, `test`, `check`, `bench`); the rest is what tasks stand on:
+//! where things are (`context`), which versions (`versions`), how programs are run (`process`), when to rebuild (`stamp`).
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod check;
+mod context;
+mod demo;
+mod guests;
+mod image;
+mod phases;
+mod process;
+mod setup;
+mod stamp;
+mod test;
+mod versions;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::context::Context;
+use crate::guests::Guest;
+use crate::setup::{Need, ToolchainChoice};
+
+/// Cloister's tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what is missing; say each step and why. Changes nothing when nothing is missing.
+    Setup {
+        /// Where the standard library's source and the Wasm target come from; kept until changed.
+        #[arg(long, value_enum)]
+        toolchain: Option<ToolchainChoice>,
+    },
+    /// Build the example guests into target/examples.
+    Examples {
+        /// Which ones; all when none is named.
+        #[arg(value_enum)]
+        guests: Vec<Guest>,
+    },
+    /// Build the enclave image and print its MRENCLAVE.
+    Image,
+    /// Set up, build, start the image, deploy the Rust example, verify it, call it, stop.
+    Demo,
+    /// Set up, build the examples and the image, and run all tests.
+    Test {
+        /// Passed on to `cargo test --workspace`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Formatting, clippy with warnings denied, cargo-deny, documentation.
+    Check,
+    /// Compare calls inside the image with native wasmtime.
+    Bench,
+}
+
+fn main() -> ExitCode {
+    match perform(&Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: &Task) -> Result<()> {
+    let context = Context::locate()?;
+    match task {
+        Task::Setup { toolchain } => setup::ensure(&context, &Need::ALL, *toolchain),
+        Task::Examples { guests } => guests::run(&context, guests),
+        Task::Image => image::run(&context),
+        Task::Demo => demo::run(&context),
+        Task::Test { arguments } => test::run(&context, arguments),
+        Task::Check => check::run(&context),
+        Task::Bench => bench::run(&context),
+    }
+}

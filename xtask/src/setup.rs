@@ -1,0 +1,96 @@
+//! `cargo xtask setup`: what this repository needs and the machine lacks.
+//!
+//! System packages come from Debian, programs from the Cargo, Python and npm registries into this checkout's `target/tools`. Nothing is
+//! fetched or started over when it is already there in the version that is asked for.
+
+mod apt;
+mod cargo_tools;
+mod node;
+pub(crate) mod python;
+pub(crate) mod toolchain;
+
+use anyhow::Result;
+
+use crate::context::Context;
+use crate::process;
+use crate::versions::{CARGO_DENY, ELF2SGXS};
+
+pub(crate) use self::apt::Requirement;
+pub(crate) use self::toolchain::{Toolchain, ToolchainChoice};
+
+/// What a task needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Building the enclave image.
+    Image,
+    /// Building the example guests and running them outside the enclave.
+    Guests,
+    /// Formatting, lints, licences.
+    Check,
+}
+
+impl Need {
+    /// Everything.
+    pub(crate) const ALL: [Self; 3] = [Self::Image, Self::Guests, Self::Check];
+}
+
+/// Sees to it that everything in `needs` is there. `choice` settles where the standard library comes from; without one, an earlier
+/// choice stays, and the first time rustup is asked before Debian.
+///
+/// # Errors
+/// Something that is missing cannot be installed: the message says what and from where.
+pub(crate) fn ensure(context: &Context, needs: &[Need], choice: Option<ToolchainChoice>) -> Result<()> {
+    let image = needs.contains(&Need::Image);
+    let guests = needs.contains(&Need::Guests);
+    let check = needs.contains(&Need::Check);
+
+    let mut system = vec![Requirement::program("cc", &["gcc", "libc6-dev"], "links Rust programs")];
+    if image {
+        system.push(Requirement::program("ld.lld", &["lld"], "links the enclave"));
+        system.push(Requirement::program("clang", &["clang"], "compiles C for the enclave"));
+        if !cargo_tools::is_installed(context, &ELF2SGXS) {
+            system.push(Requirement::package("protobuf-compiler", "to build ftxsgx-elf2sgxs"));
+            system.push(Requirement::package("libssl-dev", "to build ftxsgx-elf2sgxs"));
+            system.push(Requirement::package("pkg-config", "to build ftxsgx-elf2sgxs"));
+        }
+    }
+    if guests {
+        system.push(Requirement::program("node", &["nodejs"], "builds the JavaScript example"));
+        system.push(Requirement::program("npm", &["npm"], "fetches the JavaScript example's tools"));
+        system.extend(python::requirement(context));
+    }
+    apt::ensure(&system)?;
+
+    if image || guests {
+        toolchain::ensure(context, choice)?;
+    }
+    if image {
+        cargo_tools::ensure(context, &ELF2SGXS)?;
+    }
+    if guests {
+        node::ensure(context)?;
+        python::ensure(context)?;
+        toolchain::ensure_guest_linker(context)?;
+    }
+    if check {
+        ensure_components(&["rustfmt", "clippy"])?;
+        cargo_tools::ensure(context, &CARGO_DENY)?;
+    }
+    Ok(())
+}
+
+/// Says what is about to be installed, and why.
+fn announce(what: &str, why: &str) {
+    println!("setup: {what} ({why})");
+}
+
+fn ensure_components(names: &[&str]) -> Result<()> {
+    for name in names {
+        let program = if *name == "clippy" { "clippy" } else { "fmt" };
+        if process::capture(process::cargo().args([program, "--version"])).is_err() {
+            announce(name, "for `cargo xtask check`");
+            process::run(process::command("rustup").args(["component", "add", name]))?;
+        }
+    }
+    Ok(())
+}

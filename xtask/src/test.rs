@@ -1,0 +1,59 @@
+//! `cargo xtask test`: everything, from a fresh clone.
+//!
+//! Tests that need built things find them by these variables, which [`environment`] sets and `cargo test` alone does not:
+//!
+//! | variable | value |
+//! |---|---|
+//! | `CLOISTER_IMAGE` | the image, `.sgxs` |
+//! | `CLOISTER_SIGSTRUCT` | its SIGSTRUCT |
+//! | `CLOISTER_BIN` | the program `cloister` |
+//! | `CLOISTER_EXAMPLES` | the folder with `rust.wasm`, `javascript.wasm`, `c.wasm`, `benchmark.wasm` |
+//! | `CLOISTER_WASMTIME` | wasmtime's own command line, to compare with |
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::context::Context;
+use crate::guests::{self, Guest};
+use crate::image::{self, Image};
+use crate::phases::Phases;
+use crate::process;
+use crate::setup::{self, Need, python};
+
+/// Sets up, builds, tests, and prints how long each part took. `arguments` go to `cargo test`.
+///
+/// # Errors
+/// Something cannot be built, or a test fails.
+pub(crate) fn run(context: &Context, arguments: &[String]) -> Result<()> {
+    let mut phases = Phases::default();
+    let outcome = perform(context, arguments, &mut phases);
+    phases.print();
+    outcome
+}
+
+fn perform(context: &Context, arguments: &[String], phases: &mut Phases) -> Result<()> {
+    phases.run("setup", || setup::ensure(context, &[Need::Image, Need::Guests], None))?;
+    phases.run("examples", || guests::build(context, &Guest::ALL).map(drop))?;
+    let image = phases.run("image", || image::build(context))?;
+    phases.run("programs", || process::run(process::cargo().args(["build", "--package", "cloister"])))?;
+    phases.run("tests", || {
+        let mut tests = process::cargo();
+        tests.args(["test", "--workspace"]).args(arguments).envs(environment(context, &image)?);
+        process::run(tests.current_dir(context.root()))
+    })
+}
+
+/// Where tests find what was built.
+///
+/// # Errors
+/// `setup` did not run.
+pub(crate) fn environment(context: &Context, image: &Image) -> Result<[(&'static str, PathBuf); 5]> {
+    Ok([
+        ("CLOISTER_IMAGE", image.sgxs.clone()),
+        ("CLOISTER_SIGSTRUCT", image.sigstruct.clone()),
+        ("CLOISTER_BIN", context.workspace_program("cloister")),
+        ("CLOISTER_EXAMPLES", context.examples()),
+        ("CLOISTER_WASMTIME", python::wasmtime(context)?),
+    ])
+}
