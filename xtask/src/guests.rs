@@ -76,11 +76,26 @@ pub(crate) struct Built {
 /// Something cannot be installed, or a guest does not build.
 pub(crate) fn run(context: &Context, guests: &[Guest]) -> Result<()> {
     setup::ensure(context, &[Need::Guests], None)?;
-    let guests = if guests.is_empty() { &Guest::ALL[..] } else { guests };
+    let guests = if guests.is_empty() {
+        &Guest::ALL[..]
+    } else {
+        guests
+    };
     for built in build(context, guests)? {
-        let took = built.took.map_or("up to date".to_owned(), |took| format!("{:.1} s", took.as_secs_f64()));
-        let path = built.path.strip_prefix(context.root()).unwrap_or(&built.path).display();
-        println!("{:<11} {:>9} bytes  {}  {path} ({took})", built.guest.name(), built.size, built.code_hash);
+        let took = built.took.map_or("up to date".to_owned(), |took| {
+            format!("{:.1} s", took.as_secs_f64())
+        });
+        let path = built
+            .path
+            .strip_prefix(context.root())
+            .unwrap_or(&built.path)
+            .display();
+        println!(
+            "{:<11} {:>9} bytes  {}  {path} ({took})",
+            built.guest.name(),
+            built.size,
+            built.code_hash
+        );
     }
     Ok(())
 }
@@ -110,8 +125,17 @@ fn build_one(context: &Context, guest: Guest) -> Result<Built> {
         took = Some(started.elapsed());
     }
     let component = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let code_hash = Sha256::digest(&component).iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Built { guest, path, size: component.len() as u64, code_hash, took })
+    let code_hash = Sha256::digest(&component)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok(Built {
+        guest,
+        path,
+        size: component.len() as u64,
+        code_hash,
+        took,
+    })
 }
 
 fn inputs(context: &Context, guest: Guest) -> Result<Inputs> {
@@ -119,7 +143,10 @@ fn inputs(context: &Context, guest: Guest) -> Result<Inputs> {
     Ok(match guest {
         Guest::Rust | Guest::Benchmark => {
             let toolchain = Toolchain::load(context)?;
-            inputs.text("toolchain", &format!("{} {}", toolchain.choice, toolchain.version))
+            inputs.text(
+                "toolchain",
+                &format!("{} {}", toolchain.choice, toolchain.version),
+            )
         }
         Guest::C => inputs.text("python packages", &format!("{PYTHON_PACKAGES:?}")),
         Guest::Javascript => inputs,

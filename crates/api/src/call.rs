@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 /// is WAVE in a JSON string.
 pub const WAVE_ARGUMENTS: &str = "application/vnd.cloister.wave+json";
 
+/// Header of a call: the SHA-256 of the only component that may see the arguments, lower-case hex. Where other code
+/// answers under the name, the call is refused before its body is read.
+pub const EXPECTED_CODE_HEADER: &str = "cloister-expected-code";
+
 /// What a call returned and what it cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallResponse {

@@ -110,7 +110,9 @@ impl fmt::Debug for KeyFingerprint {
 
 /// The text is not the fingerprint of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a key's fingerprint is the SHA-256 of its public key, as 64 hex digits; `cloister keygen` prints it")]
+#[error(
+    "a key's fingerprint is the SHA-256 of its public key, as 64 hex digits; `cloister keygen` prints it"
+)]
 pub struct InvalidKeyFingerprint;
 
 #[cfg(test)]
@@ -126,10 +128,8 @@ mod tests {
 
     #[test]
     fn configuration_survives_json_and_refuses_unknown_fields() {
-        let configuration = Configuration {
-            owners: vec![KeyFingerprint::from_hash([0xa5; 32])],
-            ..Configuration::default()
-        };
+        let configuration =
+            Configuration { owners: vec![KeyFingerprint::from_hash([0xa5; 32])], ..Configuration::default() };
         let text = serde_json::to_string(&configuration).unwrap();
         assert!(text.contains(&"a5".repeat(32)));
         assert_eq!(serde_json::from_str::<Configuration>(&text).unwrap(), configuration);

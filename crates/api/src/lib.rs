@@ -15,7 +15,7 @@ mod problem;
 pub use app::{
     AppDescription, AppList, AppSummary, ExportDescription, FunctionCounters, Limits, ParameterDescription,
 };
-pub use call::{CallResponse, WAVE_ARGUMENTS};
+pub use call::{CallResponse, EXPECTED_CODE_HEADER, WAVE_ARGUMENTS};
 pub use configuration::{Configuration, InvalidKeyFingerprint, KeyFingerprint};
 pub use deploy::{DeployEvent, DeploySettings, EnvironmentVariable, SETTINGS_HEADER};
 pub use evidence::{EvidenceRequest, EvidenceResponse};

@@ -120,6 +120,10 @@ codes! {
     InvalidName = ("invalid-name", 400, "Invalid app name"),
     /// An app of this name exists.
     AppExists = ("app-exists", 409, "The app exists"),
+    /// The enclave holds as many apps as it can.
+    TooManyApps = ("too-many-apps", 507, "No room for another app"),
+    /// Other code answers under the app's name than the request expects.
+    CodeChanged = ("code-changed", 412, "Other code than expected"),
     /// No app of this name.
     UnknownApp = ("unknown-app", 404, "No such app"),
     /// The app has no such function.

@@ -2,12 +2,13 @@ use crate::transport::{Body, Transport, full};
 use crate::{Claims, ClientError, VerificationReport, deploy};
 use bytes::Bytes;
 use cloister_api::{
-    AppDescription, AppList, AppName, CallResponse, DeploySettings, MAX_CALL_BODY, WAVE_ARGUMENTS,
+    AppDescription, AppList, AppName, CallResponse, DeploySettings, EXPECTED_CODE_HEADER, MAX_CALL_BODY,
+    WAVE_ARGUMENTS,
 };
 use cloister_attestation::verify::Verified;
 use deploy::DeployProgress;
 use http::header::CONTENT_TYPE;
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -177,9 +178,13 @@ impl Session {
             });
         }
         let target = format!("/v1/apps/{app}/calls/{}", percent_encoded(export));
-        let request = request(Method::POST, target, Some(media_type), body)?;
+        let mut request = request(Method::POST, target, Some(media_type), body)?;
+        let expected = self.expected.get(app).map(hex::encode);
+        if let Some(expected) = expected.as_deref().and_then(|hash| HeaderValue::from_str(hash).ok()) {
+            request.headers_mut().insert(EXPECTED_CODE_HEADER, expected);
+        }
         let response: CallResponse = self.transport.json(self.transport.send(request).await?).await?;
-        match self.expected.get(app).map(hex::encode) {
+        match expected {
             Some(expected) if expected != response.code_hash => Err(ClientError::CodeHash {
                 app: app.to_string(),
                 expected,

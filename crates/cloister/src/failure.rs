@@ -277,6 +277,7 @@ fn of_problem(problem: &Problem) -> Exit {
         | Code::ResultTooLarge
         | Code::TimedOut
         | Code::GuestExited => Exit::Guest,
+        Code::CodeChanged => Exit::Refused,
         _ if (400..500).contains(&problem.status) => Exit::Request,
         _ => Exit::Server,
     }
@@ -301,6 +302,7 @@ fn advice(code: Code) -> Option<&'static str> {
         Code::CodePoolFull => {
             "`cloister remove` an app that is not needed, or serve an image with a larger code pool"
         }
+        Code::CodeChanged => "`cloister verify` shows what answers now; its owner replaced it since you connected",
         Code::Busy => "try again in a moment",
         _ => return None,
     })

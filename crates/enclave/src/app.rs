@@ -178,10 +178,7 @@ mod tests {
         {
             counters.record("f", Ended { outcome, fuel, wall: Duration::from_micros(micros) });
         }
-        counters.record(
-            "g",
-            Ended { outcome: Outcome::Returned, fuel: 1, wall: Duration::from_micros(100) },
-        );
+        counters.record("g", Ended { outcome: Outcome::Returned, fuel: 1, wall: Duration::from_micros(100) });
         let (total, functions) = counters.read();
         assert_eq!(
             functions["f"],

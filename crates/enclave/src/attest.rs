@@ -4,8 +4,9 @@ use crate::app::App;
 use crate::tls;
 use cloister_api::{AppName, Configuration, EvidenceResponse};
 use cloister_attestation::{
-    AppClaims, Boot, CertificateError, Claims, ClaimsError, EXPORTER_LABEL, Egress, Evidence, Freshness, KeyError,
-    SessionBinding, SessionKey, TlsKey, UpgradePolicy, environment_hash, leaf_certificate, report_data, sha256,
+    AppClaims, Boot, CertificateError, Claims, ClaimsError, EXPORTER_LABEL, Egress, Evidence, Freshness,
+    KeyError, SessionBinding, SessionKey, TlsKey, UpgradePolicy, environment_hash, leaf_certificate,
+    report_data, sha256,
 };
 use cloister_boundary::{HostError, Quotes};
 use cloister_frames::{QuoteRequest, QuoteResponse};

@@ -38,7 +38,9 @@ where
                 if data.len() > limit - all.len() {
                     return Err(too_large(limit));
                 }
-                if all.is_empty() && let Some(length) = announced {
+                if all.is_empty()
+                    && let Some(length) = announced
+                {
                     // Only once the client has sent something: an announcement alone must not cost memory.
                     all.reserve(length.min(limit as u64) as usize);
                 }

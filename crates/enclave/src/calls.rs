@@ -3,7 +3,9 @@
 use crate::app::{App, Ended, Outcome};
 use crate::body;
 use crate::state::Enclave;
-use cloister_api::{AppName, CallResponse, Code, MAX_CALL_BODY, Problem, WAVE_ARGUMENTS};
+use cloister_api::{
+    AppName, CallResponse, Code, EXPECTED_CODE_HEADER, MAX_CALL_BODY, Problem, WAVE_ARGUMENTS,
+};
 use cloister_runtime::{Arguments, Call, LogSink};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -22,10 +24,14 @@ pub(crate) async fn serve(
 ) -> Result<Response<body::Body>, Problem> {
     let app = enclave.app(name)?;
     let notation = Notation::of(request.headers())?;
+    check_expected_code(request.headers(), &app)?;
     let _permit = enclave.calls.try_acquire().map_err(|_| {
         Problem::new(
             Code::Busy,
-            format!("{} calls are under way, the most that this enclave takes", enclave.configuration.max_concurrent_calls),
+            format!(
+                "{} calls are under way, the most that this enclave takes",
+                enclave.configuration.max_concurrent_calls
+            ),
         )
     })?;
     let patience = Duration::from_millis(enclave.configuration.body_timeout_ms);
@@ -49,7 +55,8 @@ pub(crate) async fn serve(
         .await;
     match outcome {
         Ok(outcome) => {
-            counting.ended = Some(Ended { outcome: Outcome::Returned, fuel: outcome.fuel, wall: outcome.wall });
+            counting.ended =
+                Some(Ended { outcome: Outcome::Returned, fuel: outcome.fuel, wall: outcome.wall });
             let response = CallResponse {
                 result: outcome.result,
                 fuel: outcome.fuel,
@@ -63,6 +70,19 @@ pub(crate) async fn serve(
             Err(failure.into_problem())
         }
     }
+}
+
+/// The app is held from here on, so what is checked is what answers.
+fn check_expected_code(headers: &HeaderMap, app: &App) -> Result<(), Problem> {
+    let Some(expected) = headers.get(EXPECTED_CODE_HEADER) else { return Ok(()) };
+    let own = hex::encode(app.program.code_hash());
+    if expected.as_bytes() == own.as_bytes() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::CodeChanged,
+        format!("the app '{}' is now the code {own}; its arguments were not read", app.name),
+    ))
 }
 
 /// Counts a call when it ends, also where its client went away.
@@ -95,7 +115,9 @@ impl Notation {
             WAVE_ARGUMENTS => Ok(Self::Wave),
             other => Err(Problem::new(
                 Code::UnsupportedMediaType,
-                format!("arguments come as application/json or {WAVE_ARGUMENTS}, and this request says '{other}'"),
+                format!(
+                    "arguments come as application/json or {WAVE_ARGUMENTS}, and this request says '{other}'"
+                ),
             )),
         }
     }

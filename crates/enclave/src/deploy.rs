@@ -6,8 +6,8 @@ use crate::body;
 use crate::state::{Enclave, MAX_APPS};
 use bytes::Bytes;
 use cloister_api::{
-    AppName, Code, DeployEvent, DeploySettings, KeyFingerprint, Limits, MAX_SETTINGS, NDJSON, Problem, SETTINGS_HEADER,
-    WASM,
+    AppName, Code, DeployEvent, DeploySettings, KeyFingerprint, Limits, MAX_SETTINGS, NDJSON, Problem,
+    SETTINGS_HEADER, WASM,
 };
 use cloister_runtime::Progress;
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -47,18 +47,20 @@ pub(crate) async fn serve(
     check_media_type(request.headers())?;
     let reservation = enclave.reserve(&name)?;
     kind.check(enclave, &name, owner)?;
-    let permit = enclave.deploys.try_acquire().map_err(|_| {
-        Problem::new(Code::Busy, "other deploys are under way; try again when they are done")
-    })?;
+    let permit = enclave
+        .deploys
+        .try_acquire()
+        .map_err(|_| Problem::new(Code::Busy, "other deploys are under way; try again when they are done"))?;
     let limit = enclave.settings.max_component;
     let patience = Duration::from_millis(enclave.configuration.body_timeout_ms);
-    let wasm = body::read(request.into_body(), limit, patience).await.map_err(|problem| match problem.code {
-        Code::BodyTooLarge => Problem::new(
-            Code::ComponentTooLarge,
-            format!("this image takes components of at most {limit} bytes, and this one is larger"),
-        ),
-        _ => problem,
-    })?;
+    let wasm =
+        body::read(request.into_body(), limit, patience).await.map_err(|problem| match problem.code {
+            Code::BodyTooLarge => Problem::new(
+                Code::ComponentTooLarge,
+                format!("this image takes components of at most {limit} bytes, and this one is larger"),
+            ),
+            _ => problem,
+        })?;
     let deployment = Deployment { enclave: Arc::clone(enclave), kind, name, owner, settings, wasm };
     let (events, mut received) = mpsc::channel(16);
     if !wants_events {
@@ -109,10 +111,9 @@ impl Kind {
                 Code::AppExists,
                 format!("an app '{name}' exists; replace it, or remove it first"),
             )),
-            (Self::Deploy, None) if apps.len() >= MAX_APPS => Err(Problem::new(
-                Code::LimitExceeded,
-                format!("this enclave holds at most {MAX_APPS} apps"),
-            )),
+            (Self::Deploy, None) if apps.len() >= MAX_APPS => {
+                Err(Problem::new(Code::TooManyApps, format!("this enclave holds at most {MAX_APPS} apps")))
+            }
             (Self::Replace, None) => Err(crate::state::unknown_app(name, apps)),
             (Self::Replace, Some(app)) if app.owner != owner => Err(not_yours(name)),
             _ => Ok(()),
@@ -176,7 +177,11 @@ impl Deployment {
             owner,
             program,
             limits: settings.limits,
-            environment: settings.environment.into_iter().map(|variable| (variable.name, variable.value)).collect(),
+            environment: settings
+                .environment
+                .into_iter()
+                .map(|variable| (variable.name, variable.value))
+                .collect(),
             counters: Counters::default(),
             log: Arc::default(),
         });
@@ -230,8 +235,8 @@ fn settings(headers: &HeaderMap) -> Result<DeploySettings, Problem> {
     if value.len() > MAX_SETTINGS {
         return Err(invalid(format!("the settings are longer than {MAX_SETTINGS} bytes")));
     }
-    let settings: DeploySettings =
-        serde_json::from_slice(value.as_bytes()).map_err(|error| invalid(format!("{SETTINGS_HEADER}: {error}")))?;
+    let settings: DeploySettings = serde_json::from_slice(value.as_bytes())
+        .map_err(|error| invalid(format!("{SETTINGS_HEADER}: {error}")))?;
     check_limits(&settings.limits)?;
     let mut names = std::collections::BTreeSet::new();
     for variable in &settings.environment {
@@ -305,10 +310,7 @@ mod tests {
             (r#"{"fuel":5}"#, "unknown field `fuel`"),
             (r#"{"limits":{"memory":1000000000000}}"#, "'memory' is 1000000000000"),
             (r#"{"environment":[{"name":"A=B","value":""}]}"#, "'A=B' cannot be"),
-            (
-                r#"{"environment":[{"name":"A","value":""},{"name":"A","value":""}]}"#,
-                "'A' is given twice",
-            ),
+            (r#"{"environment":[{"name":"A","value":""},{"name":"A","value":""}]}"#, "'A' is given twice"),
         ] {
             let problem = settings(&with_settings(text)).unwrap_err();
             assert_eq!(problem.code, Code::InvalidSettings);

@@ -36,7 +36,11 @@ pub(crate) fn serve(enclave: &Enclave, caller: Caller) -> Result<Response<body::
     let configuration = &enclave.configuration;
     for (metric, help, value) in [
         ("cloister_apps", "Apps in the enclave.", state.apps.len() as u64),
-        ("cloister_code_pool_bytes_used", "Bytes of executable pages that native code holds.", pool.used as u64),
+        (
+            "cloister_code_pool_bytes_used",
+            "Bytes of executable pages that native code holds.",
+            pool.used as u64,
+        ),
         ("cloister_code_pool_bytes_total", "Bytes of executable pages in the image.", pool.total as u64),
         (
             "cloister_calls_under_way",

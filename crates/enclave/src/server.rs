@@ -1,10 +1,10 @@
 //! Connections: accepted, bounded, secured, served, and ended in order.
 
+use crate::BootError;
 use crate::access::Caller;
 use crate::routes::{self, Exporter};
 use crate::state::Enclave;
 use crate::tls::{self, Session, TlsOnly};
-use crate::BootError;
 use cloister_boundary::{Listener, Stream, shutdown_requested};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;

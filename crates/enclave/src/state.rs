@@ -95,7 +95,9 @@ impl Enclave {
             Ok(changed)
         })
         .await
-        .unwrap_or_else(|_| Err(Problem::new(Code::Internal, "the change was broken off; nothing was changed")))
+        .unwrap_or_else(|_| {
+            Err(Problem::new(Code::Internal, "the change was broken off; nothing was changed"))
+        })
     }
 
     /// Keeps other deploys off a name until the reservation is dropped.

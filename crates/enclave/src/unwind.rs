@@ -1,7 +1,9 @@
 //! Unwinding in the image: tells the unwinder where the image's own tables are, so that a panic ends one call and not
 //! the enclave.
 
-use unwinding::custom_eh_frame_finder::{EhFrameFinder, FrameInfo, FrameInfoKind, set_custom_eh_frame_finder};
+use unwinding::custom_eh_frame_finder::{
+    EhFrameFinder, FrameInfo, FrameInfoKind, set_custom_eh_frame_finder,
+};
 
 /// Must be the first statement of `main`: a panic before it aborts.
 pub(crate) fn register() {

@@ -47,9 +47,7 @@ impl QuoteRequest {
         match payload {
             [] => Err(FrameError::Length),
             [1] => Ok(Self::TargetInfo),
-            [2, report @ ..] => {
-                Ok(Self::Quote(Box::new(report.try_into().map_err(|_| FrameError::Length)?)))
-            }
+            [2, report @ ..] => Ok(Self::Quote(Box::new(report.try_into().map_err(|_| FrameError::Length)?))),
             [3] => Ok(Self::Collateral),
             [1 | 3, ..] => Err(FrameError::Length),
             [tag, ..] => Err(FrameError::Tag(*tag)),
@@ -92,9 +90,11 @@ mod tests {
 
     #[test]
     fn requests_and_responses_survive_encoding() {
-        for request in
-            [QuoteRequest::TargetInfo, QuoteRequest::Quote(Box::new([7; REPORT_LEN])), QuoteRequest::Collateral]
-        {
+        for request in [
+            QuoteRequest::TargetInfo,
+            QuoteRequest::Quote(Box::new([7; REPORT_LEN])),
+            QuoteRequest::Collateral,
+        ] {
             assert_eq!(QuoteRequest::decode(&request.encode()), Ok(request));
         }
         for response in [

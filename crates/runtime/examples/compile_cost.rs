@@ -15,10 +15,7 @@ fn main() {
         code_pool: 4 << 30,
     };
     let runtime = Runtime::new(settings).expect("the engine starts");
-    println!(
-        "{:>12} {:>12} {:>12} {:>9}  file",
-        "wasm", "native", "heap peak", "seconds"
-    );
+    println!("{:>12} {:>12} {:>12} {:>9}  file", "wasm", "native", "heap peak", "seconds");
     for path in std::env::args().skip(1) {
         let wasm = std::fs::read(&path).expect("the file can be read");
         let before = IN_USE.load(Relaxed);

@@ -31,9 +31,7 @@ pub struct Call<'a> {
 
 impl fmt::Debug for Call<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call")
-            .field("export", &self.export)
-            .finish_non_exhaustive()
+        f.debug_struct("Call").field("export", &self.export).finish_non_exhaustive()
     }
 }
 
@@ -69,29 +67,18 @@ impl Program {
     /// another call.
     pub async fn call(&self, call: Call<'_>) -> Result<Outcome, CallFailure> {
         let started = Instant::now();
-        let failed_before = |reason| CallFailure {
-            reason,
-            fuel: 0,
-            wall: started.elapsed(),
-            backtrace: Vec::new(),
-        };
+        let failed_before =
+            |reason| CallFailure { reason, fuel: 0, wall: started.elapsed(), backtrace: Vec::new() };
         let export = self.find(call.export).map_err(failed_before)?;
         let arguments = read_arguments(export, call.arguments).map_err(failed_before)?;
 
         let limits = call.limits;
-        let mut store = self
-            .store(&call)
-            .map_err(|_| failed_before(FailureReason::Internal))?;
+        let mut store = self.store(&call).map_err(|_| failed_before(FailureReason::Internal))?;
         let deadline = started + Duration::from_millis(limits.wall_time_ms).min(LONGEST_CALL);
         let ended = timeout_at(deadline, caught(self.run(&mut store, export, &arguments))).await;
 
         let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
-        let failed = |reason, backtrace| CallFailure {
-            reason,
-            fuel,
-            wall: started.elapsed(),
-            backtrace,
-        };
+        let failed = |reason, backtrace| CallFailure { reason, fuel, wall: started.elapsed(), backtrace };
         let result = match ended {
             Ok(Ok(Ok(result))) => result,
             Ok(Ok(Err(error))) => {
@@ -100,35 +87,22 @@ impl Program {
             }
             Ok(Err(Panicked)) => return Err(failed(FailureReason::Internal, Vec::new())),
             Err(_) => {
-                return Err(failed(
-                    FailureReason::TimedOut {
-                        limit_ms: limits.wall_time_ms,
-                    },
-                    Vec::new(),
-                ));
+                return Err(failed(FailureReason::TimedOut { limit_ms: limits.wall_time_ms }, Vec::new()));
             }
         };
         let result = encode(result.as_ref(), call.arguments, limits.result)
             .map_err(|reason| failed(reason, Vec::new()))?;
-        Ok(Outcome {
-            result,
-            fuel,
-            wall: started.elapsed(),
-        })
+        Ok(Outcome { result, fuel, wall: started.elapsed() })
     }
 
     fn find(&self, name: &str) -> Result<&Export, FailureReason> {
-        let unknown = |suggestions| FailureReason::UnknownExport {
-            name: shortened(name),
-            suggestions,
-        };
+        let unknown = |suggestions| FailureReason::UnknownExport { name: shortened(name), suggestions };
         let export = self.parts.exports.find(name).map_err(unknown)?;
         match &export.description.not_callable {
             None => Ok(export),
-            Some(why) => Err(FailureReason::NotCallable {
-                name: export.description.name.clone(),
-                why: why.clone(),
-            }),
+            Some(why) => {
+                Err(FailureReason::NotCallable { name: export.description.name.clone(), why: why.clone() })
+            }
         }
     }
 
@@ -137,10 +111,8 @@ impl Program {
         let limits = call.limits;
         let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX);
         let log = LimitedLog::new(Arc::clone(&call.log), limits.log);
-        let wasi = WasiCtx::builder()
-            .environment(Arc::clone(&call.environment))
-            .output(Arc::new(log))
-            .build();
+        let wasi =
+            WasiCtx::builder().environment(Arc::clone(&call.environment)).output(Arc::new(log)).build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
         let result_bytes = usize::try_from(limits.result).unwrap_or(usize::MAX);
@@ -148,9 +120,7 @@ impl Program {
             wasi,
             table,
             bounds: Bounds::new(limits),
-            result_bytes: result_bytes
-                .saturating_mul(LIFTED_PER_RESULT_BYTE)
-                .saturating_add(LIFTED_AT_LEAST),
+            result_bytes: result_bytes.saturating_mul(LIFTED_PER_RESULT_BYTE).saturating_add(LIFTED_AT_LEAST),
         };
         let mut store = Store::new(self.parts.pre.engine(), guest);
         store.limiter(|guest| &mut guest.bounds);
@@ -170,7 +140,7 @@ impl Program {
     ) -> wasmtime::Result<Option<Val>> {
         let instance = self.parts.pre.instantiate_async(&mut *store).await?;
         let function = instance
-            .get_func(&mut *store, &export.index)
+            .get_func(&mut *store, export.index)
             .ok_or_else(|| wasmtime::Error::msg("the export is not a function of the instance"))?;
         let mut results = vec![Val::Bool(false); usize::from(export.result.is_some())];
         function.call_async(&mut *store, arguments, &mut results).await?;

@@ -20,18 +20,17 @@ pub enum DeployError {
          {limit}: compile the guest with fewer generated or inlined functions"
     )]
     FunctionTooLarge { size: usize, limit: usize },
-    #[error("compiling the component would need about {needed} bytes of heap, and this image allows {limit}")]
+    #[error(
+        "compiling the component would need about {needed} bytes of heap, and this image allows {limit}; code size counts, \
+         and the function with the most variables and branches"
+    )]
     HeapTooSmall { needed: u64, limit: u64 },
     #[error("the component is malformed at byte {offset}: {message}")]
     Invalid { message: String, offset: usize },
     #[error(
         "the component uses a WebAssembly feature that is off here, {feature} (at byte {offset}: {message})"
     )]
-    FeatureOff {
-        feature: String,
-        message: String,
-        offset: usize,
-    },
+    FeatureOff { feature: String, message: String, offset: usize },
     #[error(transparent)]
     UnsupportedImport(#[from] UnsupportedImport),
     /// An interface is served, but not with this function or type.

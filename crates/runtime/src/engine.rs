@@ -53,9 +53,7 @@ fn without_virtual_memory(config: &mut Config) {
 
 /// Same input and same host answers, same output, on every machine.
 fn deterministic(config: &mut Config) {
-    config
-        .cranelift_nan_canonicalization(true)
-        .relaxed_simd_deterministic(true);
+    config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
 }
 
 fn metered(config: &mut Config) {
@@ -86,7 +84,8 @@ fn cpu_features(_: &mut Config) {}
 /// Rust's names and Cranelift's. Together with SSE2 this is what compilers call x86-64-v3, but for `f16c` and `movbe`, which Cranelift
 /// does not use.
 #[cfg(target_env = "sgx")]
-const CPU_FEATURES: [(&str, &str); 11] = [
+const CPU_FEATURES: [(&str, &str); 12] = [
+    ("cmpxchg16b", "has_cmpxchg16b"),
     ("sse3", "has_sse3"),
     ("ssse3", "has_ssse3"),
     ("sse4.1", "has_sse41"),

@@ -26,10 +26,7 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) fn parameters(&self) -> Vec<Parameter<'_>> {
-        self.parameters
-            .iter()
-            .map(|(name, ty)| Parameter { name, ty })
-            .collect()
+        self.parameters.iter().map(|(name, ty)| Parameter { name, ty }).collect()
     }
 }
 
@@ -63,17 +60,10 @@ impl Exports {
                 _ => {}
             }
             if functions.len() > MAX_EXPORTS {
-                return Err(DeployError::TooManyExports {
-                    count: functions.len(),
-                    limit: MAX_EXPORTS,
-                });
+                return Err(DeployError::TooManyExports { count: functions.len(), limit: MAX_EXPORTS });
             }
         }
-        let names = names(
-            functions
-                .iter()
-                .map(|export: &Export| export.description.name.as_str()),
-        );
+        let names = names(functions.iter().map(|export: &Export| export.description.name.as_str()));
         Ok(Self { functions, names })
     }
 
@@ -84,10 +74,7 @@ impl Exports {
             Some(Some(index)) => self.functions.get(*index).ok_or_else(Vec::new),
             Some(None) => Err(self.meant_by(name)),
             None => {
-                let full = self
-                    .functions
-                    .iter()
-                    .map(|export| export.description.name.as_str());
+                let full = self.functions.iter().map(|export| export.description.name.as_str());
                 let mut suggestions = nearest(name, full);
                 if suggestions.is_empty() {
                     let near = nearest(name, self.names.keys().map(String::as_str));
@@ -106,10 +93,7 @@ impl Exports {
 
     /// Full names of the functions that a short name may mean.
     fn meant_by(&self, name: &str) -> Vec<String> {
-        let full = self
-            .functions
-            .iter()
-            .map(|export| export.description.name.as_str());
+        let full = self.functions.iter().map(|export| export.description.name.as_str());
         full.filter(|full| *full == name || short_names(full).iter().any(|short| short == name))
             .take(MAX_SUGGESTIONS)
             .map(str::to_owned)
@@ -125,29 +109,18 @@ fn export(
     function: &ComponentFunc,
 ) -> Option<Export> {
     let index = component.get_export_index(parent, name)?;
-    let parameters: Vec<(String, Type)> = function
-        .params()
-        .map(|(name, ty)| (name.to_owned(), ty))
-        .collect();
+    let parameters: Vec<(String, Type)> = function.params().map(|(name, ty)| (name.to_owned(), ty)).collect();
     let result = function.results().next();
     let description = ExportDescription {
         name: full_name,
         parameters: parameters
             .iter()
-            .map(|(name, ty)| ParameterDescription {
-                name: name.clone(),
-                ty: type_name(ty),
-            })
+            .map(|(name, ty)| ParameterDescription { name: name.clone(), ty: type_name(ty) })
             .collect(),
         result: result.as_ref().map(type_name),
         not_callable: not_callable(&parameters, result.as_ref()),
     };
-    Some(Export {
-        description,
-        index,
-        parameters,
-        result,
-    })
+    Some(Export { description, index, parameters, result })
 }
 
 /// Why calls cannot carry the function's types.
@@ -157,26 +130,18 @@ fn not_callable(parameters: &[(String, Type)], result: Option<&Type>) -> Option<
             return Some(format!("parameter `{name}`: {unsupported}"));
         }
     }
-    check_type(result?)
-        .err()
-        .map(|unsupported| format!("its result: {unsupported}"))
+    check_type(result?).err().map(|unsupported| format!("its result: {unsupported}"))
 }
 
 fn names<'a>(full: impl Iterator<Item = &'a str> + Clone) -> HashMap<String, Option<usize>> {
     let mut names = HashMap::new();
     for (index, name) in full.clone().enumerate() {
         for short in short_names(name) {
-            names
-                .entry(short)
-                .and_modify(|index| *index = None)
-                .or_insert(Some(index));
+            names.entry(short).and_modify(|index| *index = None).or_insert(Some(index));
         }
     }
     // A full name always means itself.
-    names.extend(
-        full.enumerate()
-            .map(|(index, name)| (name.to_owned(), Some(index))),
-    );
+    names.extend(full.enumerate().map(|(index, name)| (name.to_owned(), Some(index))));
     names
 }
 
@@ -187,11 +152,8 @@ fn short_names(full: &str) -> Vec<String> {
     };
     let unversioned = interface.split_once('@').map_or(interface, |(name, _)| name);
     let bare = unversioned.rsplit_once('/').map_or(unversioned, |(_, name)| name);
-    let mut short = vec![
-        format!("{unversioned}#{function}"),
-        format!("{bare}#{function}"),
-        function.to_owned(),
-    ];
+    let mut short =
+        vec![format!("{unversioned}#{function}"), format!("{bare}#{function}"), function.to_owned()];
     short.dedup();
     short
 }
@@ -206,12 +168,7 @@ mod tests {
 
     #[test]
     fn short_names_mean_one_function_or_none() {
-        let all = [
-            "a:b/math@1.0.0#add",
-            "a:b/text@1.0.0#add",
-            "a:b/text@1.0.0#trim",
-            "trim",
-        ];
+        let all = ["a:b/math@1.0.0#add", "a:b/text@1.0.0#add", "a:b/text@1.0.0#trim", "trim"];
         let names = names(all.into_iter());
         assert_eq!(names["add"], None, "two functions");
         assert_eq!(names["math#add"], Some(0));

@@ -61,11 +61,7 @@ impl CallFailure {
                     FailureReason::Trapped { what } | FailureReason::LimitExceeded { what, .. } => what,
                     other => other.to_string(),
                 };
-                problem.with_trap(Trap {
-                    reason,
-                    fuel: self.fuel,
-                    backtrace: self.backtrace,
-                })
+                problem.with_trap(Trap { reason, fuel: self.fuel, backtrace: self.backtrace })
             }
             false => problem,
         }
@@ -120,9 +116,7 @@ pub(crate) fn classify(error: &wasmtime::Error, limited: Limited) -> FailureReas
     }
     let what = what(error);
     if what.contains(HOST_CALL_FUEL) && error.downcast_ref::<WasmBacktrace>().is_none() {
-        return FailureReason::ResultTooLarge {
-            limit: limited.result,
-        };
+        return FailureReason::ResultTooLarge { limit: limited.result };
     }
     match limit_of(error, &what, limited).or(limited.refused) {
         Some(limit) => FailureReason::LimitExceeded { limit, what },
@@ -146,10 +140,9 @@ pub(crate) fn backtrace(error: &wasmtime::Error) -> Vec<TrapFrame> {
 pub(crate) fn encoding_failed(error: EncodeError, limit: u64) -> FailureReason {
     match error {
         EncodeError::TooLarge { .. } => FailureReason::ResultTooLarge { limit },
-        EncodeError::Unsupported { kind } => FailureReason::NotCallable {
-            name: "the result".to_owned(),
-            why: format!("it holds a {kind}"),
-        },
+        EncodeError::Unsupported { kind } => {
+            FailureReason::NotCallable { name: "the result".to_owned(), why: format!("it holds a {kind}") }
+        }
     }
 }
 
@@ -160,24 +153,15 @@ fn limit_of(error: &wasmtime::Error, what: &str, limited: Limited) -> Option<Lim
         Some(wasmtime::component::ResourceTableError::Full)
     );
     if table_full || what.contains(HANDLES) {
-        return Some(LimitExceeded::Handles {
-            limit: limited.handles,
-        });
+        return Some(LimitExceeded::Handles { limit: limited.handles });
     }
     if what.contains(INSTANCES) {
-        return Some(LimitExceeded::Instances {
-            limit: limited.instances,
-        });
+        return Some(LimitExceeded::Instances { limit: limited.instances });
     }
     if what.contains(HOST_CALL_FUEL) {
-        return Some(LimitExceeded::HostCallBytes {
-            limit: limited.host_call_bytes,
-        });
+        return Some(LimitExceeded::HostCallBytes { limit: limited.host_call_bytes });
     }
-    error
-        .root_cause()
-        .is::<wasmtime::OutOfMemory>()
-        .then_some(LimitExceeded::Heap)
+    error.root_cause().is::<wasmtime::OutOfMemory>().then_some(LimitExceeded::Heap)
 }
 
 /// The innermost cause, which is the trap or the host function's own words.
@@ -191,10 +175,7 @@ fn what(error: &wasmtime::Error) -> String {
 
 /// Rust's names are made readable; other languages' are left as they are.
 fn demangled(name: &str) -> String {
-    let name = name
-        .char_indices()
-        .nth(MAX_NAME)
-        .map_or(name, |(end, _)| &name[..end]);
+    let name = name.char_indices().nth(MAX_NAME).map_or(name, |(end, _)| &name[..end]);
     match rustc_demangle::try_demangle(name) {
         // The alternate form leaves out the hash.
         Ok(demangled) => {
@@ -222,10 +203,7 @@ mod tests {
 
     #[test]
     fn names_are_made_readable_and_kept_short() {
-        assert_eq!(
-            demangled("_ZN4core9panicking5panic17h0123456789abcdefE"),
-            "core::panicking::panic"
-        );
+        assert_eq!(demangled("_ZN4core9panicking5panic17h0123456789abcdefE"), "core::panicking::panic");
         assert_eq!(demangled("plain_c_name"), "plain_c_name");
         assert_eq!(demangled(&"x".repeat(10_000)).len(), MAX_NAME);
     }
@@ -233,10 +211,7 @@ mod tests {
     #[test]
     fn what_happened_before_the_guest_ran_has_no_trap() {
         let failure = CallFailure {
-            reason: FailureReason::UnknownExport {
-                name: "x".into(),
-                suggestions: vec!["y".into()],
-            },
+            reason: FailureReason::UnknownExport { name: "x".into(), suggestions: vec!["y".into()] },
             fuel: 0,
             wall: Duration::ZERO,
             backtrace: Vec::new(),

@@ -16,10 +16,7 @@ pub(crate) struct Guest {
 
 impl WasiView for Guest {
     fn wasi(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
@@ -52,10 +49,7 @@ pub(crate) struct LimitedLog {
 
 impl LimitedLog {
     pub(crate) fn new(sink: Arc<dyn LogSink>, bytes: u64) -> Self {
-        Self {
-            sink,
-            left: AtomicU64::new(bytes),
-        }
+        Self { sink, left: AtomicU64::new(bytes) }
     }
 }
 
@@ -63,10 +57,7 @@ impl LogSink for LimitedLog {
     fn write(&self, stream: Stdio, bytes: &[u8]) {
         let wanted = bytes.len() as u64;
         let take = |left: u64| Some(left.saturating_sub(wanted));
-        let left = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .unwrap_or(0);
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).unwrap_or(0);
         let kept = usize::try_from(left).map_or(bytes, |left| &bytes[..left.min(bytes.len())]);
         if !kept.is_empty() {
             self.sink.write(stream, kept);
@@ -90,9 +81,6 @@ mod tests {
         log.write(Stdio::Stderr, b"def");
         log.write(Stdio::Stdout, b"ghi");
         let log = sink.take();
-        assert_eq!(
-            (log.of(Stdio::Stdout), log.of(Stdio::Stderr)),
-            (b"abc".to_vec(), b"de".to_vec())
-        );
+        assert_eq!((log.of(Stdio::Stdout), log.of(Stdio::Stderr)), (b"abc".to_vec(), b"de".to_vec()));
     }
 }

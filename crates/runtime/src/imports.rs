@@ -43,39 +43,21 @@ fn serves(supported: &str, wanted: &str) -> bool {
 
 fn unsupported_interface(wanted: &str, supported: &[&str]) -> UnsupportedImport {
     let (wanted_name, wanted_version) = split(wanted);
-    let same_name: Vec<String> = supported
-        .iter()
-        .filter(|name| split(name).0 == wanted_name)
-        .map(|name| (*name).to_owned())
-        .collect();
+    let same_name: Vec<String> =
+        supported.iter().filter(|name| split(name).0 == wanted_name).map(|name| (*name).to_owned()).collect();
     if let Some(served) = same_name.first() {
         let version = wanted_version.map_or("no version".to_owned(), |version| format!("version {version}"));
         let hint = format!(" in {version}; it serves `{served}` and what is compatible with that");
-        return UnsupportedImport {
-            name: wanted.to_owned(),
-            nearest: same_name,
-            hint,
-        };
+        return UnsupportedImport { name: wanted.to_owned(), nearest: same_name, hint };
     }
     let near = nearest(wanted_name, supported.iter().map(|name| split(name).0));
     let nearest: Vec<String> = near
         .iter()
-        .filter_map(|name| {
-            supported
-                .iter()
-                .find(|full| split(full).0 == name)
-                .map(|full| (*full).to_owned())
-        })
+        .filter_map(|name| supported.iter().find(|full| split(full).0 == name).map(|full| (*full).to_owned()))
         .collect();
-    let hint = nearest
-        .first()
-        .map(|name| format!("; the nearest that it serves is `{name}`"))
-        .unwrap_or_default();
-    UnsupportedImport {
-        name: wanted.to_owned(),
-        nearest,
-        hint,
-    }
+    let hint =
+        nearest.first().map(|name| format!("; the nearest that it serves is `{name}`")).unwrap_or_default();
+    UnsupportedImport { name: wanted.to_owned(), nearest, hint }
 }
 
 fn split(name: &str) -> (&str, Option<&str>) {
@@ -101,20 +83,11 @@ fn compatible(version: Option<&str>) -> Option<(u64, u64)> {
 mod tests {
     use super::*;
 
-    const SUPPORTED: &[&str] = &[
-        "wasi:cli/stdout@0.2.12",
-        "wasi:random/random@0.2.12",
-        "acme:kv/store@1.4.0",
-    ];
+    const SUPPORTED: &[&str] =
+        &["wasi:cli/stdout@0.2.12", "wasi:random/random@0.2.12", "acme:kv/store@1.4.0"];
 
     fn check(name: &str, needs: Needs) -> Result<(), UnsupportedImport> {
-        check_imports(
-            &[Import {
-                name: name.to_owned(),
-                needs,
-            }],
-            SUPPORTED,
-        )
+        check_imports(&[Import { name: name.to_owned(), needs }], SUPPORTED)
     }
 
     #[test]
@@ -154,20 +127,12 @@ mod tests {
             "the component imports `wasi:random/randum@0.2.0`, which this image does not serve; \
              the nearest that it serves is `wasi:random/random@0.2.12`"
         );
-        assert_eq!(
-            check("zzz:q/unlike@1.0.0", Needs::Interface).unwrap_err().nearest,
-            Vec::<String>::new()
-        );
+        assert_eq!(check("zzz:q/unlike@1.0.0", Needs::Interface).unwrap_err().nearest, Vec::<String>::new());
     }
 
     #[test]
     fn types_need_nobody_and_loose_items_are_refused() {
         assert_eq!(check("my:own/types", Needs::Nothing), Ok(()));
-        assert!(
-            check("print", Needs::LooseItem)
-                .unwrap_err()
-                .to_string()
-                .contains("outside any interface")
-        );
+        assert!(check("print", Needs::LooseItem).unwrap_err().to_string().contains("outside any interface"));
     }
 }

@@ -5,7 +5,8 @@ use crate::engine::features;
 use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType, ComponentInstanceTypeId};
 use wasmparser::types::{Types, TypesRef};
 use wasmparser::{
-    Encoding, FuncValidatorAllocations, Parser, Payload, ValidPayload, Validator, WasmFeatures,
+    Encoding, FuncValidator, FuncValidatorAllocations, FunctionBody, Operator, OperatorsReader, Parser,
+    Payload, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 /// A valid component, by what compiling and linking it will need.
@@ -17,6 +18,9 @@ pub(crate) struct Inspection {
     pub code_bytes: usize,
     /// Bytes of the largest body.
     pub largest_function: usize,
+    /// The most tangled body: its branches and branch targets times the values that may live across them. The compiler's
+    /// memory grows with this product, of which a few kilobytes of code can make billions.
+    pub largest_tangle: u64,
     pub imports: Vec<Import>,
 }
 
@@ -60,7 +64,8 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<Inspection, DeployError> {
                 found.code_bytes = found.code_bytes.saturating_add(bytes);
                 found.largest_function = found.largest_function.max(bytes);
                 let mut function = function.into_validator(allocations);
-                function.validate(&body).map_err(invalid)?;
+                found.largest_tangle =
+                    found.largest_tangle.max(validate(&mut function, &body).map_err(invalid)?);
                 allocations = function.into_allocations();
             }
             ValidPayload::Parser(_) => depth += 1,
@@ -79,13 +84,39 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<Inspection, DeployError> {
     Ok(found)
 }
 
+/// Validates a body, and answers how tangled it is.
+fn validate(
+    function: &mut FuncValidator<ValidatorResources>,
+    body: &FunctionBody<'_>,
+) -> wasmparser::Result<u64> {
+    let mut reader = body.get_binary_reader();
+    function.read_locals(&mut reader)?;
+    reader.set_features(features());
+    let mut operators = OperatorsReader::new(reader);
+    let (mut flow, mut height) = (0_u64, 0);
+    while !operators.eof() {
+        let (operator, offset) = operators.read_with_offset()?;
+        function.op(offset, &operator)?;
+        height = height.max(function.operand_stack_height());
+        flow += match &operator {
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::Else
+            | Operator::Br { .. }
+            | Operator::BrIf { .. } => 1,
+            Operator::BrTable { targets } => u64::from(targets.len()) + 1,
+            _ => 0,
+        };
+    }
+    operators.finish()?;
+    Ok(flow.saturating_mul(u64::from(function.len_locals()) + u64::from(height)))
+}
+
 /// The preamble: magic number, version, and the layer that tells components from modules (Component Model, Binary.md).
 fn encoding(wasm: &[u8]) -> Option<Encoding> {
     match Parser::new(0).parse(wasm, true).ok()? {
-        wasmparser::Chunk::Parsed {
-            payload: Payload::Version { encoding, .. },
-            ..
-        } => Some(encoding),
+        wasmparser::Chunk::Parsed { payload: Payload::Version { encoding, .. }, .. } => Some(encoding),
         _ => None,
     }
 }
@@ -104,10 +135,7 @@ fn imports(types: &Types, names: &[String]) -> Vec<Import> {
                 Some(ComponentEntityType::Instance(_)) => Needs::Interface,
                 _ => Needs::LooseItem,
             };
-            Some(Import {
-                name: name.clone(),
-                needs,
-            })
+            Some(Import { name: name.clone(), needs })
         })
         .collect()
 }
@@ -127,21 +155,15 @@ fn is_resource(created: ComponentAnyTypeId) -> bool {
 fn invalid(error: wasmparser::Error) -> DeployError {
     let (message, offset) = (error.message().to_owned(), error.offset());
     match error.missing_wasm_feature() {
-        Some(feature) => DeployError::FeatureOff {
-            feature: feature_name(feature),
-            message,
-            offset,
-        },
+        Some(feature) => DeployError::FeatureOff { feature: feature_name(feature), message, offset },
         None => DeployError::Invalid { message, offset },
     }
 }
 
 /// The feature as wasmparser spells it, such as `exceptions`.
 fn feature_name(feature: WasmFeatures) -> String {
-    let names: Vec<String> = feature
-        .iter_names()
-        .map(|(name, _)| name.to_lowercase().replace('_', "-"))
-        .collect();
+    let names: Vec<String> =
+        feature.iter_names().map(|(name, _)| name.to_lowercase().replace('_', "-")).collect();
     names.join(", ")
 }
 
@@ -160,22 +182,13 @@ mod tests {
             (import "kind" (type $kind (eq $e)))
             (import "odd" (type (sub resource))))"#;
         let imports = inspected(of_world).unwrap().imports;
-        assert_eq!(
-            imports,
-            [Import {
-                name: "odd".to_owned(),
-                needs: Needs::LooseItem
-            }]
-        );
+        assert_eq!(imports, [Import { name: "odd".to_owned(), needs: Needs::LooseItem }]);
     }
 
     #[test]
     fn components_are_told_from_everything_else() {
         assert!(matches!(inspect(b""), Err(DeployError::NotWasm)));
-        assert!(matches!(
-            inspect(b"hello, this is text"),
-            Err(DeployError::NotWasm)
-        ));
+        assert!(matches!(inspect(b"hello, this is text"), Err(DeployError::NotWasm)));
         assert!(matches!(inspect(b"\0asm\x07\0\0\0"), Err(DeployError::NotWasm)));
         assert!(matches!(inspected("(module)"), Err(DeployError::CoreModule)));
         assert_eq!(inspected("(component)").unwrap(), Inspection::default());
@@ -191,6 +204,20 @@ mod tests {
         .unwrap();
         assert_eq!((found.functions, found.largest_function), (3, 5));
         assert_eq!(found.code_bytes, 2 + 5 + 3);
+    }
+
+    #[test]
+    fn tangle_is_flow_times_values() {
+        let found = inspected(
+            "(component (core module
+                (func (param i32) (local i64 i64)
+                    (loop (br_if 0 (local.get 0)))
+                    (block (block (br_table 0 1 0 (local.get 0)))))))",
+        )
+        .unwrap();
+        let (constructs, branches, targets) = (3, 1, 3);
+        let (locals, height) = (3, 1);
+        assert_eq!(found.largest_tangle, (constructs + branches + targets) * (locals + height));
     }
 
     #[test]

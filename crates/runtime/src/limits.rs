@@ -63,11 +63,7 @@ impl ResourceLimiter for Bounds {
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         let heap = error.root_cause().is::<wasmtime::OutOfMemory>();
-        let limit = if heap {
-            LimitExceeded::Heap
-        } else {
-            LimitExceeded::Memory { limit: self.memory }
-        };
+        let limit = if heap { LimitExceeded::Heap } else { LimitExceeded::Memory { limit: self.memory } };
         self.refused.get_or_insert(limit);
         Ok(())
     }
@@ -87,9 +83,7 @@ impl ResourceLimiter for Bounds {
                 self.table_elements_used = used;
                 Ok(true)
             }
-            _ => self.refuse(LimitExceeded::TableElements {
-                limit: self.table_elements,
-            }),
+            _ => self.refuse(LimitExceeded::TableElements { limit: self.table_elements }),
         }
     }
 
@@ -129,11 +123,7 @@ mod tests {
     use super::*;
 
     fn bounds() -> Bounds {
-        Bounds::new(&Limits {
-            memory: 1000,
-            table_elements: 10,
-            ..Limits::default()
-        })
+        Bounds::new(&Limits { memory: 1000, table_elements: 10, ..Limits::default() })
     }
 
     #[test]
@@ -145,11 +135,7 @@ mod tests {
         assert_eq!(bounds.refused(), Some(LimitExceeded::Memory { limit: 1000 }));
         assert!(bounds.table_growing(0, 10, None).unwrap());
         assert!(!bounds.table_growing(0, 1, None).unwrap());
-        assert_eq!(
-            bounds.refused(),
-            Some(LimitExceeded::Memory { limit: 1000 }),
-            "the first stays"
-        );
+        assert_eq!(bounds.refused(), Some(LimitExceeded::Memory { limit: 1000 }), "the first stays");
     }
 
     #[test]
@@ -167,9 +153,6 @@ mod tests {
         let mut bounds = bounds();
         assert!(!bounds.memory_growing(0, 900, Some(800)).unwrap());
         assert!(!bounds.table_growing(0, 9, Some(8)).unwrap());
-        assert_eq!(
-            (bounds.memory_used, bounds.table_elements_used, bounds.refused()),
-            (0, 0, None)
-        );
+        assert_eq!((bounds.memory_used, bounds.table_elements_used, bounds.refused()), (0, 0, None));
     }
 }

@@ -15,11 +15,7 @@ pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) 
         .collect();
     found.sort();
     found.dedup();
-    found
-        .into_iter()
-        .take(SUGGESTIONS)
-        .map(|(_, name)| name.to_owned())
-        .collect()
+    found.into_iter().take(SUGGESTIONS).map(|(_, name)| name.to_owned()).collect()
 }
 
 /// Levenshtein's distance, by letters.
@@ -44,9 +40,7 @@ pub(crate) fn edit_distance(a: &str, b: &str) -> usize {
 
 /// The comparison is quadratic, and names come from outside.
 fn clipped(name: &str) -> &str {
-    name.char_indices()
-        .nth(LONGEST)
-        .map_or(name, |(end, _)| &name[..end])
+    name.char_indices().nth(LONGEST).map_or(name, |(end, _)| &name[..end])
 }
 
 const SUGGESTIONS: usize = 3;
@@ -58,13 +52,9 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (a, b, distance) in [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("abc", "", 3),
-            ("kitten", "sitting", 3),
-            ("a", "a", 0),
-        ] {
+        for (a, b, distance) in
+            [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("a", "a", 0)]
+        {
             assert_eq!(edit_distance(a, b), distance, "{a} {b}");
             assert_eq!(edit_distance(b, a), distance, "{b} {a}");
         }

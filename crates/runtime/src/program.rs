@@ -30,9 +30,7 @@ pub(crate) struct Parts {
 
 impl Program {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self {
-            parts: Arc::new(parts),
-        }
+        Self { parts: Arc::new(parts) }
     }
 
     /// SHA-256 of the `.wasm`.
@@ -76,10 +74,7 @@ impl Program {
     ///
     /// Near names, where it means none or several.
     pub fn export_name(&self, name: &str) -> Result<&str, Vec<String>> {
-        self.parts
-            .exports
-            .find(name)
-            .map(|export| export.description.name.as_str())
+        self.parts.exports.find(name).map(|export| export.description.name.as_str())
     }
 }
 

@@ -8,25 +8,15 @@ pub(crate) fn wit_text(wasm: &[u8]) -> Result<String, DeployError> {
     let (resolve, package) = match decode(wasm).map_err(|error| failed(format!("{error:#}")))? {
         DecodedWasm::Component(resolve, world) => {
             let package = resolve.worlds.get(world).and_then(|world| world.package);
-            (
-                resolve,
-                package.ok_or_else(|| failed("its world belongs to no package".to_owned()))?,
-            )
+            (resolve, package.ok_or_else(|| failed("its world belongs to no package".to_owned()))?)
         }
         DecodedWasm::WitPackage(..) => {
             return Err(failed("it is a WIT package, which has no code".to_owned()));
         }
     };
-    let others: Vec<_> = resolve
-        .packages
-        .iter()
-        .map(|(id, _)| id)
-        .filter(|id| *id != package)
-        .collect();
+    let others: Vec<_> = resolve.packages.iter().map(|(id, _)| id).filter(|id| *id != package).collect();
     let mut printer = WitPrinter::new(BoundedText::default());
-    printer
-        .print(&resolve, package, &others)
-        .map_err(|error| failed(format!("{error:#}")))?;
+    printer.print(&resolve, package, &others).map_err(|error| failed(format!("{error:#}")))?;
     if printer.output.overflowed {
         return Err(failed(format!("its WIT is longer than {MAX_WIT} bytes")));
     }
@@ -100,10 +90,7 @@ mod tests {
         )
         .unwrap();
         let text = wit_text(&wasm).unwrap();
-        assert!(
-            text.contains("world root {\n  export double-it: func(value: u32) -> u32;\n}"),
-            "{text}"
-        );
+        assert!(text.contains("world root {\n  export double-it: func(value: u32) -> u32;\n}"), "{text}");
     }
 
     #[test]

@@ -87,7 +87,9 @@ impl Mismatch {
     pub(crate) fn into_error(self, parameter: &str) -> ArgumentError {
         let (steps, expected, given) = match self {
             Self::Wrong { steps, expected, given } => (steps, expected, given),
-            Self::TooLarge => return ArgumentError::TooLarge { limit: MAX_ARGUMENT_COST },
+            Self::TooLarge => {
+                return ArgumentError::TooLarge { limit: MAX_ARGUMENT_COST };
+            }
         };
         let path = steps.iter().rev().fold(parameter.to_owned(), |path, step| match step {
             Step::Name(name) => format!("{path}.{name}"),
@@ -176,7 +178,7 @@ pub(crate) fn excerpt(text: &str) -> String {
     short
 }
 
-/// At most three of the names, those that a slip of the keyboard could have meant.
+/// At most three of the names: the nearest, where a slip of the keyboard could have meant them.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
     if name.len() > MAX_COMPARED_NAME {
         return Vec::new();
@@ -189,7 +191,9 @@ pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> V
         .filter(|(distance, _)| *distance <= allowed)
         .collect();
     near.sort();
-    near.into_iter().take(3).map(|(_, candidate)| candidate.to_owned()).collect()
+    let least = near.first().map(|(distance, _)| *distance);
+    let nearest = near.into_iter().take_while(|(distance, _)| Some(*distance) == least);
+    nearest.take(3).map(|(_, candidate)| candidate.to_owned()).collect()
 }
 
 /// Least number of letters to insert, remove, replace or swap with their neighbour, without regard to case and to

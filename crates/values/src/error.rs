@@ -45,7 +45,9 @@ impl ArgumentError {
             Self::MalformedWave { parameter, .. }
             | Self::Wrong { parameter, .. }
             | Self::Missing { parameter, .. } => Some(parameter),
-            Self::Malformed { .. } | Self::Unknown { .. } | Self::TooMany { .. } | Self::TooLarge { .. } => None,
+            Self::Malformed { .. } | Self::Unknown { .. } | Self::TooMany { .. } | Self::TooLarge { .. } => {
+                None
+            }
         }
     }
 

@@ -57,7 +57,13 @@ impl Room {
 
     fn float(&mut self, number: f64) -> Result<Value, EncodeError> {
         let Some(number) = Number::from_f64(number) else {
-            let name = if number.is_nan() { "nan" } else if number > 0.0 { "inf" } else { "-inf" };
+            let name = if number.is_nan() {
+                "nan"
+            } else if number > 0.0 {
+                "inf"
+            } else {
+                "-inf"
+            };
             return self.text(name);
         };
         self.take(number.to_string().len())?;
@@ -128,7 +134,12 @@ fn encode_map(entries: &[(Val, Val)], room: &mut Room) -> Result<Value, EncodeEr
             room.key(key)?;
             Ok((key.clone(), encode(value, room)?))
         };
-        return keys.into_iter().zip(entries).map(member).collect::<Result<Map<_, _>, _>>().map(Value::Object);
+        return keys
+            .into_iter()
+            .zip(entries)
+            .map(member)
+            .collect::<Result<Map<_, _>, _>>()
+            .map(Value::Object);
     }
     let pair = |(key, value): &(Val, Val)| {
         room.brackets(2)?;

@@ -151,7 +151,9 @@ fn find_unsupported(ty: &Type) -> Option<(&'static str, Vec<String>)> {
         Type::FixedLengthList(list) => below("[]", list.ty()),
         Type::Map(map) => below(".key", map.key()).or_else(|| below(".value", map.value())),
         Type::Option(option) => below(".some", option.ty()),
-        Type::Record(record) => record.fields().find_map(|field| below(&format!(".{}", field.name), field.ty)),
+        Type::Record(record) => {
+            record.fields().find_map(|field| below(&format!(".{}", field.name), field.ty))
+        }
         Type::Tuple(tuple) => tuple.types().enumerate().find_map(|(i, ty)| below(&format!("[{i}]"), ty)),
         Type::Variant(variant) => {
             variant.cases().find_map(|case| below(&format!(".{}", case.name), case.ty?))

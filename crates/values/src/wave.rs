@@ -1,13 +1,11 @@
 use crate::bounded::BoundedText;
-use crate::decode::{
-    Budget, Mismatch, Step, complete, excerpt, integer, is_option, named_float, record,
-};
+use crate::decode::{Budget, Mismatch, Step, complete, excerpt, integer, is_option, named_float, record};
 use crate::types::expectation;
 use crate::{ArgumentError, EncodeError, Parameter};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use wasm_wave::ast::{Node, NodeType};
-use wasm_wave::lex::Lexer;
+use wasm_wave::lex::{Lexer, Token};
 use wasm_wave::parser::ParserError;
 use wasm_wave::untyped::UntypedValue;
 use wasm_wave::writer::Writer;
@@ -71,9 +69,12 @@ impl Refusal {
 }
 
 fn argument(text: &str, ty: &Type, budget: &mut Budget) -> Result<Val, Refusal> {
-    // The parser makes no more than one node of each token. Its own bound on nesting is 100.
-    for _token in Lexer::new(text) {
-        budget.charge(size_of::<Node>())?;
+    // The parser ends at the first bad token, nests no more than 100 levels and makes no more than one node of each
+    // token but the separators.
+    for token in Lexer::new(text).map_while(Result::ok) {
+        if !matches!(token, Token::Comma | Token::Colon) {
+            budget.charge(size_of::<Node>())?;
+        }
     }
     let parsed = UntypedValue::parse(text)?;
     Decoder { source: text, budget }.value(parsed.node(), ty)
@@ -208,9 +209,10 @@ impl<'a> Decoder<'a> {
     }
 
     fn record(&mut self, node: &Node, ty: &Type) -> Result<Val, Refusal> {
-        let Type::Record(record_type) = ty else { return Err(self.mismatch(node, ty).into()) };
-        let fields: Vec<(&str, Type)> =
-            record_type.fields().map(|field| (field.name, field.ty)).collect();
+        let Type::Record(record_type) = ty else {
+            return Err(self.mismatch(node, ty).into());
+        };
+        let fields: Vec<(&str, Type)> = record_type.fields().map(|field| (field.name, field.ty)).collect();
         self.budget.charge_fields(&fields)?;
         let mut values: Vec<Option<Val>> = fields.iter().map(|_| None).collect();
         for (name, value_node) in node.as_record(self.source)? {
@@ -226,7 +228,9 @@ impl<'a> Decoder<'a> {
     }
 
     fn variant(&mut self, node: &Node, ty: &Type) -> Result<Val, Refusal> {
-        let Type::Variant(variant) = ty else { return Err(self.mismatch(node, ty).into()) };
+        let Type::Variant(variant) = ty else {
+            return Err(self.mismatch(node, ty).into());
+        };
         let (label, payload) = node.as_variant(self.source)?;
         let cases = variant.cases();
         self.budget.charge_search(cases.len())?;
@@ -257,7 +261,9 @@ impl<'a> Decoder<'a> {
     }
 
     fn enumeration(&mut self, node: &Node, ty: &Type) -> Result<Val, Refusal> {
-        let Type::Enum(cases) = ty else { return Err(self.mismatch(node, ty).into()) };
+        let Type::Enum(cases) = ty else {
+            return Err(self.mismatch(node, ty).into());
+        };
         let label = node.as_enum(self.source)?;
         self.budget.charge_search(cases.names().len())?;
         self.budget.charge(label.len())?;
@@ -268,7 +274,9 @@ impl<'a> Decoder<'a> {
     }
 
     fn flags(&mut self, node: &Node, ty: &Type) -> Result<Val, Refusal> {
-        let Type::Flags(flags) = ty else { return Err(self.mismatch(node, ty).into()) };
+        let Type::Flags(flags) = ty else {
+            return Err(self.mismatch(node, ty).into());
+        };
         let mut set = BTreeSet::new();
         for label in node.as_flags(self.source)? {
             let name = label.strip_prefix('%').unwrap_or(label);
@@ -288,8 +296,11 @@ impl<'a> Decoder<'a> {
             Ok(None) => Some(Val::Option(None)),
             Ok(Some(payload)) => {
                 let step = || Step::Name("some".to_owned());
-                let value =
-                    if is_option(inner) { self.part(payload, inner, step) } else { self.value(payload, inner) };
+                let value = if is_option(inner) {
+                    self.part(payload, inner, step)
+                } else {
+                    self.value(payload, inner)
+                };
                 Some(Val::Option(Some(Box::new(value?))))
             }
             Err(_) if is_flat(inner) => Some(Val::Option(Some(Box::new(self.value(node, inner)?)))),

@@ -23,10 +23,7 @@ pub struct Exit {
 impl environment::Host for WasiCtxView<'_> {
     async fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
         let environment = self.ctx.environment.clone();
-        self.charge(list_bytes(
-            environment.iter().map(|(name, value)| name.len() + value.len()),
-        ))
-        .await?;
+        self.charge(list_bytes(environment.iter().map(|(name, value)| name.len() + value.len()))).await?;
         Ok(environment.to_vec())
     }
 
@@ -44,10 +41,7 @@ impl environment::Host for WasiCtxView<'_> {
 
 impl exit::Host for WasiCtxView<'_> {
     async fn exit(&mut self, status: Result<(), ()>) -> wasmtime::Result<()> {
-        Err(Exit {
-            code: status.is_err().into(),
-        }
-        .into())
+        Err(Exit { code: status.is_err().into() }.into())
     }
 
     async fn exit_with_code(&mut self, code: u8) -> wasmtime::Result<()> {
@@ -85,10 +79,12 @@ impl WasiCtxView<'_> {
 
 /// There is none.
 #[derive(Debug)]
+#[expect(unreachable_pub, reason = "generated code re-exports it")]
 pub enum TerminalInput {}
 
 /// There is none.
 #[derive(Debug)]
+#[expect(unreachable_pub, reason = "generated code re-exports it")]
 pub enum TerminalOutput {}
 
 impl terminal_input::Host for WasiCtxView<'_> {}
@@ -131,9 +127,7 @@ impl terminal_stderr::Host for WasiCtxView<'_> {
 
 /// Bytes that a list of strings takes in the guest, its pointers included.
 fn list_bytes(items: impl Iterator<Item = usize>) -> u64 {
-    items.fold(0u64, |sum, len| {
-        sum.saturating_add(len as u64).saturating_add(LIST_ITEM_BYTES)
-    })
+    items.fold(0u64, |sum, len| sum.saturating_add(len as u64).saturating_add(LIST_ITEM_BYTES))
 }
 
 /// Two strings' pointers and lengths.

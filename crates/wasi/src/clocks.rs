@@ -44,10 +44,7 @@ impl wall_clock::Host for WasiCtxView<'_> {
 
     async fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
         self.charge(0).await?;
-        Ok(wall_clock::Datetime {
-            seconds: 0,
-            nanoseconds: RESOLUTION_NANOSECONDS,
-        })
+        Ok(wall_clock::Datetime { seconds: 0, nanoseconds: RESOLUTION_NANOSECONDS })
     }
 }
 
@@ -115,10 +112,7 @@ impl Monotonic {
 fn datetime(time: SystemTime) -> wall_clock::Datetime {
     let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let since_epoch = since_epoch.min(Duration::from_secs(LATEST_DATE_SECONDS));
-    wall_clock::Datetime {
-        seconds: since_epoch.as_secs(),
-        nanoseconds: since_epoch.subsec_nanos(),
-    }
+    wall_clock::Datetime { seconds: since_epoch.as_secs(), nanoseconds: since_epoch.subsec_nanos() }
 }
 
 /// Both clocks count nanoseconds, on Linux and through EDP's `insecure_time`.
@@ -136,10 +130,7 @@ mod tests {
     fn a_clock_that_goes_back_stands_still() {
         let clock = Monotonic(AtomicU64::new(0));
         let readings = [5, 9, 3, 0, 9, 10, u64::MAX, 1];
-        assert_eq!(
-            readings.map(|r| clock.observe(r)),
-            [5, 9, 9, 9, 9, 10, u64::MAX, u64::MAX]
-        );
+        assert_eq!(readings.map(|r| clock.observe(r)), [5, 9, 9, 9, 9, 10, u64::MAX, u64::MAX]);
     }
 
     #[test]
@@ -147,10 +138,7 @@ mod tests {
         let epoch = SystemTime::UNIX_EPOCH;
         let seconds = |time| datetime(time).seconds;
         assert_eq!(seconds(epoch - Duration::from_secs(1)), 0);
-        assert_eq!(
-            seconds(epoch + Duration::from_secs(LATEST_DATE_SECONDS + 7)),
-            LATEST_DATE_SECONDS
-        );
+        assert_eq!(seconds(epoch + Duration::from_secs(LATEST_DATE_SECONDS + 7)), LATEST_DATE_SECONDS);
         let now = datetime(epoch + Duration::new(1_700_000_000, 5));
         assert_eq!((now.seconds, now.nanoseconds), (1_700_000_000, 5));
     }

@@ -50,37 +50,25 @@ impl WasiCtxBuilder {
     /// The guest's arguments. By convention the first is the program's name.
     #[must_use]
     pub fn arguments(self, arguments: impl Into<Arc<[String]>>) -> Self {
-        Self {
-            arguments: arguments.into(),
-            ..self
-        }
+        Self { arguments: arguments.into(), ..self }
     }
 
     /// The guest's environment variables, as name and value, in this order.
     #[must_use]
     pub fn environment(self, environment: impl Into<Arc<[(String, String)]>>) -> Self {
-        Self {
-            environment: environment.into(),
-            ..self
-        }
+        Self { environment: environment.into(), ..self }
     }
 
     /// All that the guest can read from standard input; the stream is closed after it.
     #[must_use]
     pub fn stdin(self, stdin: impl Into<Bytes>) -> Self {
-        Self {
-            stdin: stdin.into(),
-            ..self
-        }
+        Self { stdin: stdin.into(), ..self }
     }
 
     /// Where standard output and error go.
     #[must_use]
     pub fn output(self, output: Arc<dyn LogSink>) -> Self {
-        Self {
-            output: Output(output),
-            ..self
-        }
+        Self { output: Output(output), ..self }
     }
 
     /// A context for one store.

@@ -19,10 +19,12 @@ impl preopens::Host for WasiCtxView<'_> {
 
 /// There is none.
 #[derive(Debug)]
+#[expect(unreachable_pub, reason = "generated code re-exports it")]
 pub enum Descriptor {}
 
 /// There is none.
 #[derive(Debug)]
+#[expect(unreachable_pub, reason = "generated code re-exports it")]
 pub enum DirectoryEntryStream {}
 
 impl types::Host for WasiCtxView<'_> {

@@ -195,20 +195,12 @@ impl streams::HostOutputStream for WasiCtxView<'_> {
 impl WasiCtxView<'_> {
     /// Charges a stream's function and the bytes that it is known to move.
     async fn charge_stream(&mut self, bytes: u64) -> StreamResult<()> {
-        self.ctx
-            .host_fuel
-            .charge_call(bytes)
-            .await
-            .map_err(StreamError::Trap)
+        self.ctx.host_fuel.charge_call(bytes).await.map_err(StreamError::Trap)
     }
 
     /// Charges bytes of which the number is known only after they moved: [`MAX_READ_BYTES`] at most.
     async fn charge_moved(&mut self, bytes: u64) -> StreamResult<()> {
-        self.ctx
-            .host_fuel
-            .charge_bytes(bytes)
-            .await
-            .map_err(StreamError::Trap)
+        self.ctx.host_fuel.charge_bytes(bytes).await.map_err(StreamError::Trap)
     }
 }
 

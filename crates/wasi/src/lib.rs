@@ -22,7 +22,7 @@ pub use context::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 pub use error::Error;
 pub use io::{MAX_POLLABLES_PER_POLL, MAX_READ_BYTES};
 pub use log::{BoundedLog, CapturedLog, LogSink, Stdio};
-pub use metering::{BYTE_FUEL, CALL_FUEL, HostFuel, settle_host_fuel};
+pub use metering::{BYTE_FUEL, CALL_FUEL, HostFuel, YIELD_FUEL, settle_host_fuel};
 pub use random::MAX_RANDOM_BYTES;
 
 use wasmtime::component::{HasData, Linker};

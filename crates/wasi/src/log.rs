@@ -24,10 +24,7 @@ impl BoundedLog {
     /// Keeps at most `limit` bytes, of both streams together. Alternating between the streams byte by byte takes 17
     /// bytes of memory for each byte kept.
     pub fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            log: Mutex::default(),
-        }
+        Self { limit, log: Mutex::default() }
     }
 
     /// Takes out what was captured since the last time, and makes its room free again.
@@ -39,11 +36,7 @@ impl BoundedLog {
 impl LogSink for BoundedLog {
     fn write(&self, stream: Stdio, bytes: &[u8]) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = if log.dropped == 0 {
-            self.limit.saturating_sub(log.bytes.len())
-        } else {
-            0
-        };
+        let room = if log.dropped == 0 { self.limit.saturating_sub(log.bytes.len()) } else { 0 };
         let (kept, dropped) = bytes.split_at(room.min(bytes.len()));
         log.push(stream, kept);
         log.dropped = log.dropped.saturating_add(dropped.len() as u64);
@@ -52,9 +45,7 @@ impl LogSink for BoundedLog {
 
 impl fmt::Debug for BoundedLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BoundedLog")
-            .field("limit", &self.limit)
-            .finish_non_exhaustive()
+        f.debug_struct("BoundedLog").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 
@@ -78,11 +69,7 @@ impl CapturedLog {
 
     /// All bytes kept of one stream.
     pub fn of(&self, stream: Stdio) -> Vec<u8> {
-        self.pieces()
-            .filter(|(s, _)| *s == stream)
-            .flat_map(|(_, bytes)| bytes)
-            .copied()
-            .collect()
+        self.pieces().filter(|(s, _)| *s == stream).flat_map(|(_, bytes)| bytes).copied().collect()
     }
 
     /// How many bytes did not fit. More than 0: the log is truncated.
@@ -145,14 +132,7 @@ mod tests {
         log.write(Stdio::Stdout, b"d");
         let log = log.take();
         let pieces: Vec<_> = log.pieces().collect();
-        assert_eq!(
-            pieces,
-            [
-                (Stdio::Stdout, &b"ab"[..]),
-                (Stdio::Stderr, b"c"),
-                (Stdio::Stdout, b"d")
-            ]
-        );
+        assert_eq!(pieces, [(Stdio::Stdout, &b"ab"[..]), (Stdio::Stderr, b"c"), (Stdio::Stdout, b"d")]);
         assert_eq!(log.of(Stdio::Stdout), b"abd");
         assert_eq!(log.dropped(), 0);
     }
@@ -165,10 +145,7 @@ mod tests {
         log.write(Stdio::Stdout, b"");
         log.write(Stdio::Stdout, b"gh");
         let log = log.take();
-        assert_eq!(
-            (log.of(Stdio::Stdout), log.of(Stdio::Stderr)),
-            (b"abc".to_vec(), b"d".to_vec())
-        );
+        assert_eq!((log.of(Stdio::Stdout), log.of(Stdio::Stderr)), (b"abc".to_vec(), b"d".to_vec()));
         assert_eq!(log.dropped(), 4);
     }
 

@@ -22,8 +22,7 @@ impl HostFuel {
     /// # Errors
     /// As [`charge`](Self::charge).
     pub async fn charge_call(&mut self, bytes: u64) -> wasmtime::Result<()> {
-        self.charge(CALL_FUEL.saturating_add(bytes.saturating_mul(BYTE_FUEL)))
-            .await
+        self.charge(CALL_FUEL.saturating_add(bytes.saturating_mul(BYTE_FUEL))).await
     }
 
     /// Charges `bytes` × [`BYTE_FUEL`], for a host function that paid its fixed price before it knew how many.
@@ -59,11 +58,7 @@ impl HostFuel {
 
 impl Default for HostFuel {
     fn default() -> Self {
-        Self {
-            left: u64::MAX,
-            due: 0,
-            yield_at: None,
-        }
+        Self { left: u64::MAX, due: 0, yield_at: None }
     }
 }
 
@@ -111,11 +106,7 @@ mod tests {
 
     #[test]
     fn a_charge_beyond_what_is_left_takes_everything() {
-        let mut fuel = HostFuel {
-            left: 100,
-            due: 40,
-            yield_at: None,
-        };
+        let mut fuel = HostFuel { left: 100, due: 40, yield_at: None };
         let refused = poll(fuel.charge(61)).map(|r| r.unwrap_err().downcast::<Trap>().unwrap());
         assert_eq!(refused, Poll::Ready(Trap::OutOfFuel));
         assert_eq!(fuel.due, 100);
@@ -123,45 +114,27 @@ mod tests {
 
     #[test]
     fn a_charge_of_all_that_is_left_is_paid() {
-        let mut fuel = HostFuel {
-            left: 100,
-            due: 40,
-            yield_at: None,
-        };
+        let mut fuel = HostFuel { left: 100, due: 40, yield_at: None };
         assert!(matches!(poll(fuel.charge(60)), Poll::Ready(Ok(()))));
         assert_eq!(fuel.due, 100);
     }
 
     #[test]
     fn bytes_without_end_are_refused_not_wrapped() {
-        let mut fuel = HostFuel {
-            left: u64::MAX - 1,
-            due: 0,
-            yield_at: None,
-        };
+        let mut fuel = HostFuel { left: u64::MAX - 1, due: 0, yield_at: None };
         assert!(matches!(poll(fuel.charge_call(u64::MAX)), Poll::Ready(Err(_))));
     }
 
     #[test]
     fn the_executor_gets_its_turn_once_per_interval() {
-        let mut fuel = HostFuel {
-            left: 10 * YIELD_FUEL,
-            due: 0,
-            yield_at: None,
-        };
-        let yields = (0..100)
-            .filter(|_| poll(fuel.charge(YIELD_FUEL / 20)).is_pending())
-            .count();
+        let mut fuel = HostFuel { left: 10 * YIELD_FUEL, due: 0, yield_at: None };
+        let yields = (0..100).filter(|_| poll(fuel.charge(YIELD_FUEL / 20)).is_pending()).count();
         assert_eq!(yields, 4);
     }
 
     #[test]
     fn what_the_guest_burns_itself_counts_towards_the_interval() {
-        let mut fuel = HostFuel {
-            left: 10 * YIELD_FUEL,
-            due: 0,
-            yield_at: None,
-        };
+        let mut fuel = HostFuel { left: 10 * YIELD_FUEL, due: 0, yield_at: None };
         assert!(poll(fuel.charge(1)).is_ready());
         (fuel.left, fuel.due) = (8 * YIELD_FUEL, 0);
         assert!(poll(fuel.charge(1)).is_pending());

@@ -24,7 +24,11 @@ impl Guest for Component {
     }
 
     fn fibonacci(n: u32) -> u64 {
-        if n < 2 { u64::from(n) } else { Self::fibonacci(n - 1) + Self::fibonacci(n - 2) }
+        if n < 2 {
+            u64::from(n)
+        } else {
+            Self::fibonacci(n - 1) + Self::fibonacci(n - 2)
+        }
     }
 
     fn matrix(size: u32) -> f64 {
@@ -69,13 +73,20 @@ fn sha256_of_32_bytes(message: &[u8; 32]) -> [u8; 32] {
         let (w15, w2) = (schedule[i - 15], schedule[i - 2]);
         let s0 = w15.rotate_right(7) ^ w15.rotate_right(18) ^ (w15 >> 3);
         let s1 = w2.rotate_right(17) ^ w2.rotate_right(19) ^ (w2 >> 10);
-        schedule[i] = schedule[i - 16].wrapping_add(s0).wrapping_add(schedule[i - 7]).wrapping_add(s1);
+        schedule[i] = schedule[i - 16]
+            .wrapping_add(s0)
+            .wrapping_add(schedule[i - 7])
+            .wrapping_add(s1);
     }
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = INITIAL;
     for (word, constant) in schedule.iter().zip(ROUND_CONSTANTS) {
         let s1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
         let choice = (e & f) ^ (!e & g);
-        let t1 = h.wrapping_add(s1).wrapping_add(choice).wrapping_add(constant).wrapping_add(*word);
+        let t1 = h
+            .wrapping_add(s1)
+            .wrapping_add(choice)
+            .wrapping_add(constant)
+            .wrapping_add(*word);
         let s0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
         let majority = (a & b) ^ (a & c) ^ (b & c);
         let t2 = s0.wrapping_add(majority);

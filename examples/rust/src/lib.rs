@@ -65,7 +65,10 @@ impl Guest for Component {
 
     fn now() -> Moment {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Moment { seconds: since.as_secs(), nanoseconds: since.subsec_nanos() }
+        Moment {
+            seconds: since.as_secs(),
+            nanoseconds: since.subsec_nanos(),
+        }
     }
 }
 
@@ -78,7 +81,12 @@ struct Statistics {
 }
 
 impl Statistics {
-    fn add(&mut self, reading: &Reading, value: f64, plausible: std::ops::RangeInclusive<f64>) -> Result<(), Problem> {
+    fn add(
+        &mut self,
+        reading: &Reading,
+        value: f64,
+        plausible: std::ops::RangeInclusive<f64>,
+    ) -> Result<(), Problem> {
         if !plausible.contains(&value) {
             return Err(Problem::Implausible((reading.sensor.clone(), value)));
         }
@@ -107,7 +115,10 @@ struct Random {
 
 impl Random {
     fn new() -> Self {
-        Self { keys: RandomState::new(), drawn: 0 }
+        Self {
+            keys: RandomState::new(),
+            drawn: 0,
+        }
     }
 
     fn next(&mut self) -> u64 {

@@ -29,7 +29,8 @@ async fn an_app_is_deployed_called_described_and_removed() {
         limits: Limits { fuel: 1_000_000, ..Limits::default() },
         environment: vec![EnvironmentVariable { name: "TOKEN".into(), value: "planted-secret".into() }],
     };
-    let deployed = session.deploy(&app, wasm.clone(), &settings, |progress| events.push(progress)).await.unwrap();
+    let deployed =
+        session.deploy(&app, wasm.clone(), &settings, |progress| events.push(progress)).await.unwrap();
     assert_eq!(deployed.summary.code_hash, hash);
     assert_eq!(deployed.summary.size, wasm.len() as u64);
     assert_eq!(deployed.summary.owner, shared().identity().fingerprint());
@@ -37,7 +38,9 @@ async fn an_app_is_deployed_called_described_and_removed() {
     assert_eq!(deployed.limits.fuel, 1_000_000);
     assert!(deployed.wit.contains("add: func(a: u32, b: u32) -> u32"), "{}", deployed.wit);
     assert!(deployed.code_bytes > 0);
-    assert!(events.iter().any(|event| matches!(event, DeployProgress::Uploaded { sent, total } if sent == total)));
+    assert!(
+        events.iter().any(|event| matches!(event, DeployProgress::Uploaded { sent, total } if sent == total))
+    );
     assert!(events.iter().any(|event| matches!(
         event,
         DeployProgress::Enclave(DeployEvent::Received { code_hash, .. }) if *code_hash == hash
@@ -106,7 +109,8 @@ async fn removing_gives_the_executable_pages_back() {
     let mut code = 0;
     for _ in 0..40 {
         let app = name("pages");
-        code = session.deploy(&app, wasm.clone(), &DeploySettings::default(), |_| {}).await.unwrap().code_bytes;
+        code =
+            session.deploy(&app, wasm.clone(), &DeploySettings::default(), |_| {}).await.unwrap().code_bytes;
         session.remove(&app).await.unwrap();
     }
     let after = used(session.metrics().await.unwrap());
@@ -121,7 +125,8 @@ async fn calls_run_at_once_and_each_gets_its_own_answer() {
         tokio::spawn(async move {
             let session = shared().caller().await;
             for i in 0..100 {
-                let answer = session.call_json(&name("many"), "add", &json!([caller * 1000, i])).await.unwrap();
+                let answer =
+                    session.call_json(&name("many"), "add", &json!([caller * 1000, i])).await.unwrap();
                 assert_eq!(answer.result, json!(caller * 1000 + i));
             }
         })

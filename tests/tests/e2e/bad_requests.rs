@@ -70,7 +70,7 @@ async fn wrong_arguments_name_parameter_expected_and_given() {
         (json!({ "a": 1, "bb": 2 }), Code::WrongArguments, &["bb"]),
         (json!([1, -1]), Code::WrongArguments, &["b", "u32", "-1"]),
         (json!([1, 4_294_967_296_u64]), Code::WrongArguments, &["4294967296"]),
-        (json!(7), Code::WrongArguments, &[]),
+        (json!(7), Code::MalformedArguments, &["array by position"]),
     ] {
         let problem = problem(session.call_json(&app, "add", &arguments).await);
         assert_eq!(problem.code, expected_code, "{arguments}: {problem:?}");

@@ -21,7 +21,17 @@ impl Machine {
         let made = cloister(folder.path()).args(["keygen", "--out"]).arg(&key).output().unwrap();
         assert_eq!(status(&made), 0, "{}", error(&made));
         let mut child = cloister(folder.path())
-            .args(["serve", "--format", "json", "--device", "soft", "--listen", "127.0.0.1:0", "--grace", "5"])
+            .args([
+                "serve",
+                "--format",
+                "json",
+                "--device",
+                "soft",
+                "--listen",
+                "127.0.0.1:0",
+                "--grace",
+                "5",
+            ])
             .arg("--image")
             .arg(given("CLOISTER_IMAGE"))
             .arg("--sigstruct")
@@ -84,7 +94,9 @@ impl Drop for Machine {
 
 fn cloister(folder: &Path) -> Command {
     let mut command = Command::new(given("CLOISTER_BIN"));
-    for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CLOISTER_")) {
+    for (variable, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CLOISTER_"))
+    {
         command.env_remove(variable);
     }
     command.env("CLOISTER_CONFIG", folder.join("config.toml")).stdin(Stdio::null());
@@ -119,7 +131,9 @@ fn an_owner_deploys_verifies_calls_and_removes() {
     assert_eq!(answer["code_hash"], hash.as_str(), "{answer}");
     assert!(answer["fuel"].as_u64().unwrap() > 0);
     assert!(machine.succeeds(&["apps"]).contains("hello"));
-    assert!(machine.succeeds(&["describe", "hello", "--wit"]).contains("greet: func(name: string) -> string"));
+    assert!(
+        machine.succeeds(&["describe", "hello", "--wit"]).contains("greet: func(name: string) -> string")
+    );
     assert_eq!(machine.json(&["describe", "hello"])["total"]["calls"], 2);
     assert!(machine.succeeds(&["metrics"]).contains("cloister_calls_total{app=\"hello\""));
     machine.succeeds(&["replace", rust, "--name", "hello"]);

@@ -43,7 +43,8 @@ async fn the_c_example_runs() {
     let session = shared().owner().await;
     let app = name("c-example");
     session.deploy(&app, example("c"), &DeploySettings::default(), |_| {}).await.unwrap();
-    let call = async |export: &str, arguments| session.call_json(&app, export, &arguments).await.unwrap().result;
+    let call =
+        async |export: &str, arguments| session.call_json(&app, export, &arguments).await.unwrap().result;
     assert_eq!(call("check-card", json!(["4111111111111111"])).await, json!(true));
     assert_eq!(call("check-card", json!(["4111111111111112"])).await, json!(false));
     // The check value of CRC-32/ISO-HDLC.
@@ -82,7 +83,8 @@ async fn the_javascript_example_runs_and_others_go_on_while_it_compiles() {
     let began = Instant::now();
     let deployed = session
         .deploy(&app, example("javascript"), &settings, |progress| {
-            compiling += u32::from(matches!(progress, DeployProgress::Enclave(DeployEvent::Compiling { .. })));
+            compiling +=
+                u32::from(matches!(progress, DeployProgress::Enclave(DeployEvent::Compiling { .. })));
         })
         .await
         .unwrap();
@@ -97,7 +99,8 @@ async fn the_javascript_example_runs_and_others_go_on_while_it_compiles() {
     );
     assert!(compiling >= 2, "progress was shown {compiling} times");
     assert!(answered.load(Ordering::Relaxed) >= 5, "{answered:?}");
-    let canonical = session.call_json(&app, "canonicalize", &json!(["{\"b\": 1, \"a\": [true, 1.0]}"])).await.unwrap();
+    let canonical =
+        session.call_json(&app, "canonicalize", &json!(["{\"b\": 1, \"a\": [true, 1.0]}"])).await.unwrap();
     assert_eq!(canonical.result, json!({ "ok": "{\"a\":[true,1],\"b\":1}" }));
     let words = session.call_json(&app, "analyze", &json!(["one two two", 1])).await.unwrap().result;
     assert_eq!((&words["words"], &words["frequent"]), (&json!(3), &json!([["two", 2]])), "{words}");

@@ -1,7 +1,9 @@
 //! Clients that stall, flood, break off, or speak something else.
 
 use crate::apps::deploy;
-use cloister_tests::{RawTls, Setup, exchange, name, shared};
+use cloister_api::{DeploySettings, Limits};
+use cloister_client::Session;
+use cloister_tests::{RawTls, Setup, exchange, guest, name, shared};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,7 +22,8 @@ fn impatient() -> Setup {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_http_is_told_that_this_is_tls() {
-    let answer = exchange(shared().address(), b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", PATIENCE).await.unwrap();
+    let answer =
+        exchange(shared().address(), b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", PATIENCE).await.unwrap();
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
     assert!(answer.contains("TLS 1.3"), "{answer}");
@@ -100,23 +103,37 @@ async fn a_flood_of_connections_ends_with_the_flood() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_away_ends_its_call_only() {
-    let session = shared().owner().await;
-    deploy(&session, "abandoned", "toolbox").await;
+async fn a_call_ends_with_its_client() {
+    let enclave = Setup::new().start();
+    let session = enclave.owner().await;
+    let limits = Limits { fuel: 1 << 39, wall_time_ms: 600_000, ..Limits::default() };
+    let settings = DeploySettings { limits, ..DeploySettings::default() };
+    session.deploy(&name("abandoned"), guest("toolbox"), &settings, |_| {}).await.unwrap();
+    let mut clients = Vec::new();
     for _ in 0..10 {
-        let mut raw = RawTls::connect(shared().address(), "localhost").await.unwrap();
-        let request = "POST /v1/apps/abandoned/calls/spin HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
+        let mut raw = RawTls::connect(enclave.address(), "localhost").await.unwrap();
+        let request =
+            "POST /v1/apps/abandoned/calls/spin HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
         raw.0.write_all(request.as_bytes()).await.unwrap();
         raw.0.flush().await.unwrap();
+        clients.push(raw);
     }
+    until(&session, "cloister_calls_under_way 10").await;
+    drop(clients);
+    until(&session, "cloister_calls_under_way 0").await;
+    let spin = session.describe(&name("abandoned")).await.unwrap().functions["spin"].clone();
+    assert_eq!((spin.calls, spin.errors), (10, 10));
+}
+
+/// Waits until the metrics have this line.
+async fn until(session: &Session, line: &str) {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        let spin = session.describe(&name("abandoned")).await.unwrap().functions.get("spin").cloned();
-        if spin.as_ref().is_some_and(|spin| spin.calls == 10 && spin.errors == 10) {
-            break;
+        let metrics = session.metrics().await.unwrap();
+        if metrics.lines().any(|found| found == line) {
+            return;
         }
-        assert!(Instant::now() < deadline, "{spin:?}");
+        assert!(Instant::now() < deadline, "no {line:?} in {metrics}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    session.remove(&name("abandoned")).await.unwrap();
 }

@@ -16,7 +16,8 @@ async fn eight_hostile_guests_beside_a_good_one() {
     deploy(&session, "handles", "handle-bomb").await;
     deploy(&session, "host-calls", "clock-reader").await;
     deploy(&session, "log", "writer").await;
-    let small = DeploySettings { limits: Limits { result: 1000, ..Limits::default() }, ..DeploySettings::default() };
+    let small =
+        DeploySettings { limits: Limits { result: 1000, ..Limits::default() }, ..DeploySettings::default() };
     session.deploy(&name("result"), guest("toolbox"), &small, |_| {}).await.unwrap();
 
     let over = Arc::new(AtomicBool::new(false));
@@ -82,7 +83,8 @@ async fn a_trap_names_its_reason_and_the_functions() {
         ("dive", json!([]), "call stack exhausted"),
         ("fail", json!([]), "unreachable"),
     ] {
-        let Err(ClientError::Problem(problem)) = session.call_json(&name("traps"), export, &arguments).await else {
+        let Err(ClientError::Problem(problem)) = session.call_json(&name("traps"), export, &arguments).await
+        else {
             panic!("{export} did not trap");
         };
         let trap = problem.trap.expect("it has a trap");

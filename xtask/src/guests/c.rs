@@ -19,19 +19,37 @@ pub(crate) fn build(context: &Context, output: &Path) -> Result<()> {
     let source = Guest::C.source(context);
     let folder = context.examples().join("build").join("c");
     let module = folder.join("module.wasm");
-    componentize(context, ["bindings".into(), source.join("wit").into(), folder.clone().into()])?;
+    componentize(
+        context,
+        [
+            "bindings".into(),
+            source.join("wit").into(),
+            folder.clone().into(),
+        ],
+    )?;
     compile(context, &source, &folder, &module)?;
     componentize(context, ["component".into(), module.into(), output.into()])
 }
 
 fn compile(context: &Context, source: &Path, bindings: &Path, module: &Path) -> Result<()> {
     let mut compiler = process::command(python::zig(context)?);
-    compiler.args(["cc", "--target=wasm32-wasi", "-mexec-model=reactor", "-Os", "-s", "-Wall", "-Wextra", "-Werror"]);
+    compiler.args([
+        "cc",
+        "--target=wasm32-wasi",
+        "-mexec-model=reactor",
+        "-Os",
+        "-s",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+    ]);
     compiler.arg("-I").arg(bindings);
     for name in sources(source)? {
         compiler.arg(source.join(name));
     }
-    compiler.arg(bindings.join("numbers.c")).arg(bindings.join("numbers_component_type.o"));
+    compiler
+        .arg(bindings.join("numbers.c"))
+        .arg(bindings.join("numbers_component_type.o"));
     process::run(compiler.arg("-o").arg(module))
 }
 
@@ -50,6 +68,16 @@ fn sources(folder: &Path) -> Result<Vec<OsString>> {
 /// Runs this package's second program, which is built when it is first needed.
 fn componentize(context: &Context, arguments: [OsString; 3]) -> Result<()> {
     let mut cargo = process::cargo();
-    cargo.args(["run", "--quiet", "--package", "xtask", "--features", "componentize-c", "--bin", "componentize-c", "--"]);
+    cargo.args([
+        "run",
+        "--quiet",
+        "--package",
+        "xtask",
+        "--features",
+        "componentize-c",
+        "--bin",
+        "componentize-c",
+        "--",
+    ]);
     process::run(cargo.args(arguments).current_dir(context.root()))
 }

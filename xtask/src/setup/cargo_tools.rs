@@ -23,11 +23,27 @@ pub(crate) fn ensure(context: &Context, tool: &CargoTool) -> Result<()> {
     if is_installed(context, tool) {
         return Ok(());
     }
-    announce(&format!("{} {}, takes some minutes once", tool.package, tool.version), tool.why);
+    announce(
+        &format!("{} {}, takes some minutes once", tool.package, tool.version),
+        tool.why,
+    );
     process::with_retries(|| {
         let mut install = process::cargo();
-        install.args(["install", "--quiet", "--locked", tool.package, "--version", tool.version, "--bin", tool.program]);
-        install.arg("--root").arg(context.tools()).arg("--target-dir").arg(context.tools().join("build"));
+        install.args([
+            "install",
+            "--quiet",
+            "--locked",
+            tool.package,
+            "--version",
+            tool.version,
+            "--bin",
+            tool.program,
+        ]);
+        install
+            .arg("--root")
+            .arg(context.tools())
+            .arg("--target-dir")
+            .arg(context.tools().join("build"));
         install.env_remove("RUSTFLAGS");
         process::run(&mut install)
     })
@@ -49,7 +65,9 @@ mod tests {
 
     #[test]
     fn another_version_does_not_count() {
-        let line = |version| format!("[v1]\n\"fortanix-sgx-tools {version} (registry+somewhere)\" = [\"ftxsgx-elf2sgxs\"]\n");
+        let line = |version| {
+            format!("[v1]\n\"fortanix-sgx-tools {version} (registry+somewhere)\" = [\"ftxsgx-elf2sgxs\"]\n")
+        };
         assert!(lists(&line(ELF2SGXS.version), &ELF2SGXS));
         assert!(!lists(&line("0.0.1"), &ELF2SGXS));
         assert!(!lists("", &ELF2SGXS));

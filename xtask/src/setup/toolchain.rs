@@ -60,8 +60,10 @@ impl Toolchain {
     /// # Errors
     /// `setup` did not run yet.
     pub(crate) fn load(context: &Context) -> Result<Self> {
-        let text = fs::read_to_string(note(context)).context("no toolchain is chosen yet: run `cargo xtask setup`")?;
-        serde_json::from_str(&text).with_context(|| format!("{} is damaged: delete it", note(context).display()))
+        let text = fs::read_to_string(note(context))
+            .context("no toolchain is chosen yet: run `cargo xtask setup`")?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("{} is damaged: delete it", note(context).display()))
     }
 
     /// This toolchain's cargo with this toolchain's compiler, free of flags and settings that were meant for the host's builds.
@@ -77,27 +79,50 @@ impl Toolchain {
     }
 
     fn at(choice: ToolchainChoice, rustc: PathBuf, cargo: PathBuf) -> Result<Self> {
-        let sysroot = process::capture(process::command(&rustc).args(["--print", "sysroot"]))?.trim().into();
-        let version = process::capture(process::command(&rustc).arg("--version"))?.trim().to_owned();
-        Ok(Self { choice, rustc, cargo, sysroot, version })
+        let sysroot = process::capture(process::command(&rustc).args(["--print", "sysroot"]))?
+            .trim()
+            .into();
+        let version = process::capture(process::command(&rustc).arg("--version"))?
+            .trim()
+            .to_owned();
+        Ok(Self {
+            choice,
+            rustc,
+            cargo,
+            sysroot,
+            version,
+        })
     }
 
     fn active() -> Result<Self> {
-        let cargo = env::var_os("CARGO").map(PathBuf::from).or_else(|| process::find("cargo")).context("there is no cargo")?;
+        let cargo = env::var_os("CARGO")
+            .map(PathBuf::from)
+            .or_else(|| process::find("cargo"))
+            .context("there is no cargo")?;
         let rustc = cargo.with_file_name("rustc");
         Self::at(ToolchainChoice::Rustup, rustc, cargo)
     }
 
     fn debian() -> Result<Self> {
-        Self::at(ToolchainChoice::Debian, "/usr/bin/rustc".into(), "/usr/bin/cargo".into())
+        Self::at(
+            ToolchainChoice::Debian,
+            "/usr/bin/rustc".into(),
+            "/usr/bin/cargo".into(),
+        )
     }
 
     fn has_library_source(&self) -> bool {
-        self.sysroot.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file()
+        self.sysroot
+            .join("lib/rustlib/src/rust/library/std/Cargo.toml")
+            .is_file()
     }
 
     fn has_guest_target(&self) -> bool {
-        self.sysroot.join("lib/rustlib").join(GUEST_TARGET).join("lib").is_dir()
+        self.sysroot
+            .join("lib/rustlib")
+            .join(GUEST_TARGET)
+            .join("lib")
+            .is_dir()
     }
 
     fn is_complete(&self) -> bool {
@@ -114,7 +139,9 @@ pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
 /// # Errors
 /// Neither rustup nor Debian can provide it.
 pub(crate) fn ensure(context: &Context, choice: Option<ToolchainChoice>) -> Result<()> {
-    let noted = Toolchain::load(context).ok().filter(|toolchain| choice.is_none_or(|choice| toolchain.choice == choice));
+    let noted = Toolchain::load(context)
+        .ok()
+        .filter(|toolchain| choice.is_none_or(|choice| toolchain.choice == choice));
     if let Some(toolchain) = &noted
         && toolchain.is_complete()
         && is_current(toolchain)
@@ -132,7 +159,10 @@ pub(crate) fn ensure(context: &Context, choice: Option<ToolchainChoice>) -> Resu
             }
         },
     };
-    println!("setup: enclave and Rust guests are built by {} ({})", toolchain.version, toolchain.choice);
+    println!(
+        "setup: enclave and Rust guests are built by {} ({})",
+        toolchain.version, toolchain.choice
+    );
     context::write(&note(context), serde_json::to_string_pretty(&toolchain)?)
 }
 
@@ -142,7 +172,10 @@ pub(crate) fn ensure(context: &Context, choice: Option<ToolchainChoice>) -> Resu
 /// It is neither in the active toolchain nor installed.
 pub(crate) fn guest_linker(context: &Context) -> Result<PathBuf> {
     let installed = context.cargo_tool(WASM_COMPONENT_LD.program);
-    let brought = Toolchain::active()?.sysroot.join(BROUGHT_PROGRAMS).join(WASM_COMPONENT_LD.program);
+    let brought = Toolchain::active()?
+        .sysroot
+        .join(BROUGHT_PROGRAMS)
+        .join(WASM_COMPONENT_LD.program);
     [brought, installed]
         .into_iter()
         .find(|path| path.is_file())
@@ -176,7 +209,11 @@ fn from_rustup() -> Result<Toolchain> {
         announce(GUEST_TARGET, "Rust guests are built for it");
         rustup(&["target", "add", GUEST_TARGET])?;
     }
-    anyhow::ensure!(toolchain.is_complete(), "rustup added nothing to {}", toolchain.sysroot.display());
+    anyhow::ensure!(
+        toolchain.is_complete(),
+        "rustup added nothing to {}",
+        toolchain.sysroot.display()
+    );
     Ok(toolchain)
 }
 
@@ -192,7 +229,11 @@ fn from_debian() -> Result<Toolchain> {
         Requirement::package("rust-web-src", "source of std for the enclave and for guests"),
     ])?;
     let toolchain = Toolchain::debian()?;
-    anyhow::ensure!(toolchain.is_complete(), "no library source below {}", toolchain.sysroot.display());
+    anyhow::ensure!(
+        toolchain.is_complete(),
+        "no library source below {}",
+        toolchain.sysroot.display()
+    );
     Ok(toolchain)
 }
 
@@ -201,8 +242,14 @@ fn note(context: &Context) -> PathBuf {
 }
 
 /// Variables that steer the host's own builds, and what cargo tells the programs that it runs.
-const HOST_SETTINGS: [&str; 6] =
-    ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTDOC", "RUSTUP_TOOLCHAIN", "CARGO", "LD_LIBRARY_PATH"];
+const HOST_SETTINGS: [&str; 6] = [
+    "RUSTFLAGS",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "RUSTDOC",
+    "RUSTUP_TOOLCHAIN",
+    "CARGO",
+    "LD_LIBRARY_PATH",
+];
 
 /// Programs that a rustup toolchain brings for its own use, below its sysroot.
 const BROUGHT_PROGRAMS: &str = "lib/rustlib/x86_64-unknown-linux-gnu/bin";

@@ -26,8 +26,7 @@ impl Listener {
     /// # Errors
     /// As the host says.
     pub async fn accept(&self) -> io::Result<Stream> {
-        let fd =
-            poll_fn(|cx| self.0.poll(Direction::Read, cx, || usercalls::accept(self.0.fd()))).await?;
+        let fd = poll_fn(|cx| self.0.poll(Direction::Read, cx, || usercalls::accept(self.0.fd()))).await?;
         Source::new(fd).map(Stream)
     }
 }

@@ -36,10 +36,7 @@ pub(crate) struct CodePool {
 
 impl CodePool {
     /// In the image the one static region, whatever `bytes` says; natively a bookkeeping pool of `bytes`.
-    #[cfg_attr(
-        target_env = "sgx",
-        expect(unused_variables, reason = "the region's size is the image's")
-    )]
+    #[cfg_attr(target_env = "sgx", expect(unused_variables, reason = "the region's size is the image's"))]
     pub(crate) fn new(bytes: usize) -> Self {
         #[cfg(target_env = "sgx")]
         let pages = Arc::clone(sgx::region_pages());
@@ -61,12 +58,7 @@ impl CodePool {
 
     /// Refuses what would not fit in one piece now.
     pub(crate) fn has_room(&self, bytes: usize) -> Result<(), PoolFull> {
-        let PoolStatistics {
-            free,
-            total,
-            largest_free,
-            ..
-        } = self.statistics();
+        let PoolStatistics { free, total, largest_free, .. } = self.statistics();
         if bytes <= largest_free {
             return Ok(());
         }
@@ -85,9 +77,7 @@ impl CodePool {
             return Ok(Hold { account: None });
         }
         let offset = lock(&self.pages).allocate(bytes)?;
-        Ok(Hold {
-            account: Some((Arc::clone(&self.pages), offset, bytes)),
-        })
+        Ok(Hold { account: Some((Arc::clone(&self.pages), offset, bytes)) })
     }
 }
 
@@ -121,15 +111,9 @@ mod tests {
         let hold = pool.hold(3 * PAGE_BYTES + 1).unwrap();
         assert_eq!(pool.statistics().used, 4 * PAGE_BYTES);
         assert!(pool.has_room(12 * PAGE_BYTES).is_ok());
-        assert_eq!(
-            pool.has_room(13 * PAGE_BYTES).unwrap_err().largest,
-            12 * PAGE_BYTES
-        );
+        assert_eq!(pool.has_room(13 * PAGE_BYTES).unwrap_err().largest, 12 * PAGE_BYTES);
         drop(hold);
         let after = pool.statistics();
-        assert_eq!(
-            (after.used, after.high_water, after.free),
-            (0, 4 * PAGE_BYTES, 16 * PAGE_BYTES)
-        );
+        assert_eq!((after.used, after.high_water, after.free), (0, 4 * PAGE_BYTES, 16 * PAGE_BYTES));
     }
 }

@@ -19,17 +19,8 @@ impl PageAllocator {
     /// A region of `bytes`, rounded down to whole pages, all of it free.
     pub fn new(bytes: usize) -> Self {
         let pages = bytes / PAGE_BYTES;
-        let free = if pages == 0 {
-            BTreeMap::new()
-        } else {
-            BTreeMap::from([(0, pages)])
-        };
-        Self {
-            free,
-            pages,
-            used: 0,
-            high_water: 0,
-        }
+        let free = if pages == 0 { BTreeMap::new() } else { BTreeMap::from([(0, pages)]) };
+        Self { free, pages, used: 0, high_water: 0 }
     }
 
     /// Takes room for `bytes`, rounded up to whole pages; answers its offset in the region, in bytes.
@@ -153,11 +144,7 @@ mod tests {
         let second = pages.allocate(PAGE_BYTES + 1).unwrap();
         assert_eq!((first, second), (0, PAGE_BYTES));
         assert_eq!(pages.used_bytes(), 3 * PAGE_BYTES);
-        assert_eq!(
-            pages.allocate(0).unwrap(),
-            3 * PAGE_BYTES,
-            "nothing is still a page"
-        );
+        assert_eq!(pages.allocate(0).unwrap(), 3 * PAGE_BYTES, "nothing is still a page");
     }
 
     #[test]
@@ -166,15 +153,7 @@ mod tests {
         pages.allocate(60 * PAGE_BYTES).unwrap();
         let full = pages.allocate(5 * PAGE_BYTES).unwrap_err();
         let four = 4 * PAGE_BYTES;
-        assert_eq!(
-            full,
-            PoolFull {
-                wanted: 5 * PAGE_BYTES,
-                free: four,
-                largest: four,
-                total: REGION
-            }
-        );
+        assert_eq!(full, PoolFull { wanted: 5 * PAGE_BYTES, free: four, largest: four, total: REGION });
         assert_eq!(pages.used_bytes(), 60 * PAGE_BYTES);
         assert!(pages.allocate(four).is_ok());
         assert_eq!(pages.largest_free(), 0);
@@ -230,10 +209,7 @@ mod tests {
                 }
                 let in_use: usize = live.iter().map(|(_, bytes)| bytes).sum();
                 assert_eq!(pages.used_bytes(), in_use);
-                assert_eq!(
-                    pages.free.values().sum::<usize>() * PAGE_BYTES,
-                    pages.free_bytes()
-                );
+                assert_eq!(pages.free.values().sum::<usize>() * PAGE_BYTES, pages.free_bytes());
                 assert!(runs_do_not_touch(&pages));
             }
             for (offset, bytes) in live.drain(..) {

@@ -90,11 +90,7 @@ extern "C" fn wasmtime_munmap(start: *mut u8, bytes: usize) -> i32 {
 /// All pages are RWX, which cannot be changed in an enclave without EDMM.
 #[unsafe(no_mangle)]
 extern "C" fn wasmtime_mprotect(start: *mut u8, bytes: usize, _protection: u32) -> i32 {
-    if offset_of(start, bytes).is_some() {
-        DONE
-    } else {
-        INVALID
-    }
+    if offset_of(start, bytes).is_some() { DONE } else { INVALID }
 }
 
 #[unsafe(no_mangle)]

@@ -6,38 +6,17 @@ use std::sync::Arc;
 #[tokio::test]
 async fn json_arguments_by_position_and_by_name() {
     assert_eq!(call(toolbox(), "add", "[1, 2]").await.unwrap().result, 3);
-    assert_eq!(
-        call(toolbox(), "add", r#"{"b": 2, "a": 5}"#)
-            .await
-            .unwrap()
-            .result,
-        7
-    );
-    assert_eq!(
-        call(toolbox(), "echo", r#"["grüße \u0000"]"#)
-            .await
-            .unwrap()
-            .result,
-        "grüße \u{0}"
-    );
-    assert_eq!(
-        call(toolbox(), "nothing", "").await.unwrap().result,
-        serde_json::Value::Null
-    );
+    assert_eq!(call(toolbox(), "add", r#"{"b": 2, "a": 5}"#).await.unwrap().result, 7);
+    assert_eq!(call(toolbox(), "echo", r#"["grüße \u0000"]"#).await.unwrap().result, "grüße \u{0}");
+    assert_eq!(call(toolbox(), "nothing", "").await.unwrap().result, serde_json::Value::Null);
 }
 
 #[tokio::test]
 async fn wave_arguments_get_a_wave_result() {
     assert_eq!(wave("add", &["20", "22"]).await.unwrap().result, "42");
     assert_eq!(wave("echo", &["\"hello\""]).await.unwrap().result, "\"hello\"");
-    assert_eq!(
-        wave("nothing", &[]).await.unwrap().result,
-        serde_json::Value::Null
-    );
-    for (second, code) in [
-        ("[1", Code::MalformedArguments),
-        ("\"two\"", Code::WrongArguments),
-    ] {
+    assert_eq!(wave("nothing", &[]).await.unwrap().result, serde_json::Value::Null);
+    for (second, code) in [("[1", Code::MalformedArguments), ("\"two\"", Code::WrongArguments)] {
         let failure = wave("add", &["1", second]).await.unwrap_err();
         assert_eq!(failure.into_problem().code, code, "{second}");
     }
@@ -47,25 +26,13 @@ async fn wave(export: &str, texts: &[&str]) -> Result<Outcome, CallFailure> {
     let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
     let (limits, log) = (Limits::default(), Arc::new(BoundedLog::new(0)));
     let arguments = Arguments::Wave(&texts);
-    toolbox()
-        .call(Call {
-            export,
-            arguments,
-            limits: &limits,
-            environment: Arc::default(),
-            log,
-        })
-        .await
+    toolbox().call(Call { export, arguments, limits: &limits, environment: Arc::default(), log }).await
 }
 
 #[tokio::test]
 async fn each_call_begins_afresh() {
     for _ in 0..3 {
-        assert_eq!(
-            call(toolbox(), "grow", "[2]").await.unwrap().result,
-            1,
-            "pages before growing"
-        );
+        assert_eq!(call(toolbox(), "grow", "[2]").await.unwrap().result, 1, "pages before growing");
     }
 }
 
@@ -74,14 +41,8 @@ async fn fuel_is_the_same_each_time_and_grows_with_the_work() {
     let first = call(toolbox(), "add", "[1, 2]").await.unwrap().fuel;
     assert_eq!(call(toolbox(), "add", "[3, 4]").await.unwrap().fuel, first);
     assert!((1..100).contains(&first), "{first}");
-    let one = call(&prepare(&clock_reader("0.2.0")), "read", "[1]")
-        .await
-        .unwrap()
-        .fuel;
-    let hundred = call(&prepare(&clock_reader("0.2.0")), "read", "[100]")
-        .await
-        .unwrap()
-        .fuel;
+    let one = call(&prepare(&clock_reader("0.2.0")), "read", "[1]").await.unwrap().fuel;
+    let hundred = call(&prepare(&clock_reader("0.2.0")), "read", "[100]").await.unwrap().fuel;
     assert!(hundred > 50 * one, "host calls cost: {one} {hundred}");
 }
 
@@ -122,12 +83,7 @@ async fn interface_functions_have_full_and_short_names() {
             (instance $api (export "seven" (func $f)))
             (export "acme:numbers/lucky@1.2.0" (instance $api)))"#,
     );
-    for name in [
-        "acme:numbers/lucky@1.2.0#seven",
-        "acme:numbers/lucky#seven",
-        "lucky#seven",
-        "seven",
-    ] {
+    for name in ["acme:numbers/lucky@1.2.0#seven", "acme:numbers/lucky#seven", "lucky#seven", "seven"] {
         assert_eq!(call(&program, name, "").await.unwrap().result, 7, "{name}");
         assert_eq!(program.export_name(name), Ok("acme:numbers/lucky@1.2.0#seven"));
     }
@@ -148,18 +104,8 @@ async fn functions_with_resources_are_listed_but_not_callable() {
     );
     let exports = program.exports();
     let take = exports.iter().find(|export| export.name == "take").unwrap();
-    assert!(
-        take.not_callable.as_ref().unwrap().contains("parameter `it`"),
-        "{take:?}"
-    );
-    assert_eq!(
-        call(&program, "take", "[1]")
-            .await
-            .unwrap_err()
-            .into_problem()
-            .code,
-        Code::UnsupportedType
-    );
+    assert!(take.not_callable.as_ref().unwrap().contains("parameter `it`"), "{take:?}");
+    assert_eq!(call(&program, "take", "[1]").await.unwrap_err().into_problem().code, Code::UnsupportedType);
     assert_eq!(call(&program, "one", "").await.unwrap().result, 1);
 }
 
@@ -167,10 +113,7 @@ async fn functions_with_resources_are_listed_but_not_callable() {
 async fn every_version_of_wasi_0_2_is_served() {
     for version in ["0.2.0", "0.2.6", "0.2.12"] {
         let program = prepare(&clock_reader(version));
-        assert!(
-            call(&program, "read", "[1]").await.unwrap().result.is_u64(),
-            "{version}"
-        );
+        assert!(call(&program, "read", "[1]").await.unwrap().result.is_u64(), "{version}");
     }
 }
 
@@ -178,13 +121,8 @@ async fn every_version_of_wasi_0_2_is_served() {
 async fn output_reaches_the_log_up_to_its_limit() {
     let program = prepare(WRITER);
     let log = Arc::new(BoundedLog::new(1000));
-    let limits = Limits {
-        log: 8,
-        ..Limits::default()
-    };
-    call_logged(&program, "write", "[2]", &limits, log.clone())
-        .await
-        .unwrap();
+    let limits = Limits { log: 8, ..Limits::default() };
+    call_logged(&program, "write", "[2]", &limits, log.clone()).await.unwrap();
     assert_eq!(log.take().of(Stdio::Stdout), b"hello\nhe");
 }
 
@@ -200,10 +138,7 @@ async fn exits_carry_their_code() {
 
 #[tokio::test]
 async fn post_return_runs_and_its_trap_counts() {
-    assert_eq!(
-        call(toolbox(), "big", "[3]").await.unwrap().result,
-        serde_json::json!([0, 0, 0])
-    );
+    assert_eq!(call(toolbox(), "big", "[3]").await.unwrap().result, serde_json::json!([0, 0, 0]));
     let failure = call(toolbox(), "bad-cleanup", "[3]").await.unwrap_err();
     assert_eq!(failure.into_problem().code, Code::GuestTrapped);
 }

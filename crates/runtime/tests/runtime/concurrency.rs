@@ -10,10 +10,7 @@ async fn many_calls_at_once_get_their_own_answers() {
         .map(|n| {
             tokio::spawn(async move {
                 let text = format!("[\"{}\"]", "x".repeat(n as usize));
-                let sum = call(toolbox(), "add", &format!("[{n}, {n}]"))
-                    .await
-                    .unwrap()
-                    .result;
+                let sum = call(toolbox(), "add", &format!("[{n}, {n}]")).await.unwrap().result;
                 let echo = call(toolbox(), "echo", &text).await.unwrap().result;
                 (sum, echo.as_str().map(str::len))
             })
@@ -26,11 +23,7 @@ async fn many_calls_at_once_get_their_own_answers() {
 
 #[tokio::test]
 async fn one_thread_serves_good_calls_while_a_guest_spins() {
-    let limits = Limits {
-        fuel: u64::MAX,
-        wall_time_ms: 300,
-        ..Limits::default()
-    };
+    let limits = Limits { fuel: u64::MAX, wall_time_ms: 300, ..Limits::default() };
     let spinning = tokio::spawn(async move { call_within(toolbox(), "spin", "", &limits).await });
     for _ in 0..20 {
         assert_still_adds(toolbox()).await;
@@ -49,10 +42,7 @@ async fn dropping_a_call_frees_everything_of_it() {
         .map(|_| {
             let (program, log) = (program.clone(), Arc::clone(&log));
             tokio::spawn(async move {
-                let limits = Limits {
-                    fuel: u64::MAX,
-                    ..Limits::default()
-                };
+                let limits = Limits { fuel: u64::MAX, ..Limits::default() };
                 call_logged(&program, "spin", "", &limits, log).await
             })
         })

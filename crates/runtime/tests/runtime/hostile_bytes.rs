@@ -44,8 +44,5 @@ fn flipped_bytes_never_panic() {
 fn noise_behind_a_good_preamble_is_refused() {
     let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
     bytes.extend([0xff; 1000]);
-    assert!(matches!(
-        runtime().prepare(&bytes, &()),
-        Err(DeployError::Invalid { .. })
-    ));
+    assert!(matches!(runtime().prepare(&bytes, &()), Err(DeployError::Invalid { .. })));
 }

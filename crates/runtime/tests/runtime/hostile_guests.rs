@@ -32,16 +32,9 @@ async fn every_trap_names_its_reason_and_its_frames() {
     ] {
         let problem = fails(toolbox(), export, json, &Limits::default(), Code::GuestTrapped).await;
         let trap = problem.trap.unwrap();
-        assert!(
-            trap.reason.starts_with("wasm trap: "),
-            "{export}: {}",
-            trap.reason
-        );
+        assert!(trap.reason.starts_with("wasm trap: "), "{export}: {}", trap.reason);
         assert!(trap.reason.contains(reason), "{export}: {}", trap.reason);
-        assert!(
-            !trap.backtrace.is_empty() && trap.backtrace.len() <= 32,
-            "{export}: {trap:?}"
-        );
+        assert!(!trap.backtrace.is_empty() && trap.backtrace.len() <= 32, "{export}: {trap:?}");
         if let Some(function) = function {
             assert_eq!(trap.backtrace[0].function.as_deref(), Some(function), "{export}");
             assert!(trap.backtrace[0].offset.is_some(), "{export}");
@@ -51,21 +44,14 @@ async fn every_trap_names_its_reason_and_its_frames() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endless_loop_burns_its_fuel() {
-    let limits = Limits {
-        fuel: 3_000_000,
-        ..Limits::default()
-    };
+    let limits = Limits { fuel: 3_000_000, ..Limits::default() };
     let problem = fails(toolbox(), "spin", "", &limits, Code::OutOfFuel).await;
     assert_eq!(problem.trap.unwrap().fuel, 3_000_000);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wall_time_ends_what_fuel_does_not() {
-    let limits = Limits {
-        fuel: u64::MAX,
-        wall_time_ms: 50,
-        ..Limits::default()
-    };
+    let limits = Limits { fuel: u64::MAX, wall_time_ms: 50, ..Limits::default() };
     let failure = call_within(toolbox(), "spin", "", &limits).await.unwrap_err();
     assert_eq!(failure.reason, FailureReason::TimedOut { limit_ms: 50 });
     assert!(failure.fuel > 0);
@@ -78,41 +64,16 @@ async fn wall_time_ends_what_fuel_does_not() {
 
 #[tokio::test]
 async fn memory_beyond_the_bound_is_refused_as_wasm_says() {
-    let limits = Limits {
-        memory: 4 << 16,
-        ..Limits::default()
-    };
-    assert_eq!(
-        call_within(toolbox(), "grow", "[3]", &limits)
-            .await
-            .unwrap()
-            .result,
-        1
-    );
-    assert_eq!(
-        call_within(toolbox(), "grow", "[4]", &limits)
-            .await
-            .unwrap()
-            .result,
-        -1
-    );
-    assert_eq!(
-        call_within(toolbox(), "grow", "[30000]", &limits)
-            .await
-            .unwrap()
-            .result,
-        -1
-    );
+    let limits = Limits { memory: 4 << 16, ..Limits::default() };
+    assert_eq!(call_within(toolbox(), "grow", "[3]", &limits).await.unwrap().result, 1);
+    assert_eq!(call_within(toolbox(), "grow", "[4]", &limits).await.unwrap().result, -1);
+    assert_eq!(call_within(toolbox(), "grow", "[30000]", &limits).await.unwrap().result, -1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_memory_bomb_is_told_its_limit() {
     let problem = fails(toolbox(), "hoard", "", &Limits::default(), Code::LimitExceeded).await;
-    assert!(
-        problem.detail.contains("memory limit of 67108864 bytes"),
-        "{}",
-        problem.detail
-    );
+    assert!(problem.detail.contains("memory limit of 67108864 bytes"), "{}", problem.detail);
     assert!(problem.detail.contains("unreachable"), "{}", problem.detail);
 }
 
@@ -126,27 +87,9 @@ async fn initial_memory_and_tables_count_as_well() {
         (func (export "f") (canon lift (core func $i "f"))))"#;
     let program = prepare(wat);
     for (limits, limit) in [
-        (
-            Limits {
-                memory: 5 << 16,
-                ..Limits::default()
-            },
-            LimitExceeded::Memory { limit: 5 << 16 },
-        ),
-        (
-            Limits {
-                table_elements: 49,
-                ..Limits::default()
-            },
-            LimitExceeded::TableElements { limit: 49 },
-        ),
-        (
-            Limits {
-                instances: 1,
-                ..Limits::default()
-            },
-            LimitExceeded::Instances { limit: 1 },
-        ),
+        (Limits { memory: 5 << 16, ..Limits::default() }, LimitExceeded::Memory { limit: 5 << 16 }),
+        (Limits { table_elements: 49, ..Limits::default() }, LimitExceeded::TableElements { limit: 49 }),
+        (Limits { instances: 1, ..Limits::default() }, LimitExceeded::Instances { limit: 1 }),
     ] {
         let failure = call_within(&program, "f", "", &limits).await.unwrap_err();
         assert!(
@@ -154,80 +97,40 @@ async fn initial_memory_and_tables_count_as_well() {
             "{failure:?}"
         );
     }
-    let enough = Limits {
-        memory: 6 << 16,
-        table_elements: 50,
-        instances: 2,
-        ..Limits::default()
-    };
+    let enough = Limits { memory: 6 << 16, table_elements: 50, instances: 2, ..Limits::default() };
     assert!(call_within(&program, "f", "", &enough).await.is_ok());
 }
 
 #[tokio::test]
 async fn tables_are_bounded_in_total() {
-    let limits = Limits {
-        table_elements: 100,
-        ..Limits::default()
-    };
-    assert_eq!(
-        call_within(toolbox(), "grow-table", "[99]", &limits)
-            .await
-            .unwrap()
-            .result,
-        1
-    );
-    assert_eq!(
-        call_within(toolbox(), "grow-table", "[100]", &limits)
-            .await
-            .unwrap()
-            .result,
-        -1
-    );
+    let limits = Limits { table_elements: 100, ..Limits::default() };
+    assert_eq!(call_within(toolbox(), "grow-table", "[99]", &limits).await.unwrap().result, 1);
+    assert_eq!(call_within(toolbox(), "grow-table", "[100]", &limits).await.unwrap().result, -1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_huge_result_is_not_lifted() {
-    let limits = Limits {
-        result: 1000,
-        ..Limits::default()
-    };
+    let limits = Limits { result: 1000, ..Limits::default() };
     call_within(toolbox(), "big", "[490]", &limits).await.unwrap();
     let problem = fails(toolbox(), "big", "[501]", &limits, Code::ResultTooLarge).await;
     assert!(problem.detail.contains("1000 bytes"));
-    fails(
-        toolbox(),
-        "big",
-        "[40000000]",
-        &Limits::default(),
-        Code::ResultTooLarge,
-    )
-    .await;
+    fails(toolbox(), "big", "[40000000]", &Limits::default(), Code::ResultTooLarge).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handle_bombs_end_at_the_limit() {
     let bomb = prepare(HANDLE_BOMB);
-    let limits = Limits {
-        handles: 100,
-        ..Limits::default()
-    };
+    let limits = Limits { handles: 100, ..Limits::default() };
     for export in ["own", "host"] {
         let problem = fails(&bomb, export, "", &limits, Code::LimitExceeded).await;
-        assert!(
-            problem.detail.contains("limit of 100 resource handles"),
-            "{export}: {}",
-            problem.detail
-        );
+        assert!(problem.detail.contains("limit of 100 resource handles"), "{export}: {}", problem.detail);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_host_calls_burns_fuel() {
     let flood = prepare(&clock_reader("0.2.6"));
-    let limits = Limits {
-        fuel: 1_000_000,
-        ..Limits::default()
-    };
+    let limits = Limits { fuel: 1_000_000, ..Limits::default() };
     let problem = fails(&flood, "read", "[0]", &limits, Code::OutOfFuel).await;
     assert_eq!(problem.trap.unwrap().fuel, 1_000_000);
 }
@@ -236,13 +139,8 @@ async fn a_flood_of_host_calls_burns_fuel() {
 async fn a_flood_of_log_is_dropped_and_burns_fuel() {
     let writer = prepare(WRITER);
     let log = Arc::new(BoundedLog::new(usize::MAX));
-    let limits = Limits {
-        log: 100,
-        ..Limits::default()
-    };
-    let failure = call_logged(&writer, "write", "[100000000]", &limits, log.clone())
-        .await
-        .unwrap_err();
+    let limits = Limits { log: 100, ..Limits::default() };
+    let failure = call_logged(&writer, "write", "[100000000]", &limits, log.clone()).await.unwrap_err();
     assert_eq!(failure.reason, FailureReason::OutOfFuel { limit: limits.fuel });
     assert_eq!(log.take().of(Stdio::Stdout).len(), 100);
     assert_still_adds(toolbox()).await;
@@ -251,14 +149,7 @@ async fn a_flood_of_log_is_dropped_and_burns_fuel() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_of_the_host_ends_one_call_and_says_nothing() {
     let writer = prepare(WRITER);
-    let failure = call_logged(
-        &writer,
-        "write",
-        "[1]",
-        &Limits::default(),
-        Arc::new(PanickingLog),
-    )
-    .await;
+    let failure = call_logged(&writer, "write", "[1]", &Limits::default(), Arc::new(PanickingLog)).await;
     let failure = failure.unwrap_err();
     assert_eq!(failure.reason, FailureReason::Internal);
     let problem = failure.into_problem();
@@ -266,11 +157,7 @@ async fn a_panic_of_the_host_ends_one_call_and_says_nothing() {
     assert!(!format!("{problem:?}").contains("secret"));
     assert_still_adds(toolbox()).await;
     let log = Arc::new(BoundedLog::new(100));
-    assert!(
-        call_logged(&writer, "write", "[1]", &Limits::default(), log)
-            .await
-            .is_ok()
-    );
+    assert!(call_logged(&writer, "write", "[1]", &Limits::default(), log).await.is_ok());
 }
 
 struct PanickingLog;

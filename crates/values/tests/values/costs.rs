@@ -30,16 +30,10 @@ fn a_megabyte_of_bytes_takes_less_than_seconds() {
     time("1 MiB list<u8>, value to WAVE", &|| {
         assert!(result_to_wave(Some(&value), 8 << 20).is_ok());
     });
-    let people = vec![r#"{"name":"Ann","age":30,"tags":["a"],"nickname":null}"#; 10_000].join(",");
-    time("10,000 tuples with options, JSON to value", &|| {
-        let rows = vec!["[\"abc\",[1,null,3]]"; 10_000].join(",");
-        let tree = format!(
-            "{{\"root\":{{\"name\":\"x\",\"age\":1,\"tags\":[]}},\"colors\":[],\"shapes\":[],\"rights\":[],\
-             \"outcome\":{{\"ok\":[]}},\"maybe\":null,\"table\":[{rows}]}}"
-        );
-        from_json(ty("t-tree"), &tree).unwrap();
+    let records = format!("[{}]", vec![r#"{"a":1,"b":2,"h":3}"#; 10_000].join(","));
+    time("10,000 records of 8 fields, JSON to value", &|| {
+        assert!(from_json(ty("t-many-sparse"), &records).is_ok());
     });
-    assert!(from_json(ty("t-person"), &people).is_err());
 }
 
 #[test]

@@ -7,3 +7,4 @@ mod hostile;
 mod mapping;
 mod properties;
 mod types;
+mod wave_errors;

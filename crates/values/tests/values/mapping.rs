@@ -36,6 +36,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("t-point", "[0.5,1.5]", "[0.5, 1.5]"),
     ("t-map", r#"{"a":[1],"b":[]}"#, r#"[("a", [1]), ("b", [])]"#),
     ("t-codes", r#"[[404,"not found"]]"#, r#"[(404, "not found")]"#),
+    ("t-codes", "{}", "[]"),
     ("t-tuple", r#"[7,"x",true]"#, r#"(7, "x", true)"#),
     (
         "t-person",
@@ -131,6 +132,7 @@ fn more_than_one_json_is_understood() {
         ("t-person", r#"{"name":"","age":0,"tags":[]}"#, r#"{"age":0,"name":"","nickname":null,"tags":[]}"#),
         ("t-permissions", r#"["write","read"]"#, r#"["read","write"]"#),
         ("t-shape", r#"{"empty":null}"#, "\"empty\""),
+        ("t-codes", "[]", "{}"),
     ] {
         let value = from_json(ty(function), json).unwrap_or_else(|e| panic!("{function} {json}: {e}"));
         assert_eq!(to_json(&value), same, "{function} {json}");

@@ -24,10 +24,7 @@ fn names_are_wit_with_the_whole_structure() {
         ("t-person", "record { name: string, age: u8, tags: list<string>, nickname: option<string> }"),
         ("t-color", "enum { red, green, blue, true }"),
         ("t-permissions", "flags { read, write, run-as-root }"),
-        (
-            "t-shape",
-            "variant { empty, circle(f64), box(tuple<u32, u32>), named(option<string>), none }",
-        ),
+        ("t-shape", "variant { empty, circle(f64), box(tuple<u32, u32>), named(option<string>), none }"),
         ("t-option-option", "option<option<u32>>"),
         ("t-result", "result<u8, string>"),
         ("t-result-ok", "result<u8>"),
@@ -58,16 +55,8 @@ fn every_value_type_can_be_carried() {
 fn handles_are_refused_at_their_place() {
     for (function, path, text) in [
         ("take", "", "a call cannot carry a resource"),
-        (
-            "lend",
-            ".inputs[][1]",
-            "a call cannot carry a resource, which stands at `.inputs[][1]`",
-        ),
-        (
-            "finish",
-            ".done.ok[]",
-            "a call cannot carry a resource, which stands at `.done.ok[]`",
-        ),
+        ("lend", ".inputs[][1]", "a call cannot carry a resource, which stands at `.inputs[][1]`"),
+        ("finish", ".done.ok[]", "a call cannot carry a resource, which stands at `.done.ok[]`"),
     ] {
         let refusal = check_type(ty(function)).expect_err(function);
         assert_eq!((refusal.path.as_str(), refusal.kind), (path, "resource"));

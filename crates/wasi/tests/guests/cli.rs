@@ -12,10 +12,8 @@ async fn the_environment_arrives_in_its_order() {
     let none: Vec<(String, String)> = guest.run(WasiCtx::builder(), ()).await.unwrap();
     assert!(none.is_empty());
     let variables = [("Z", "1"), ("A", "größer"), ("EMPTY", "")].map(|(n, v)| (n.to_owned(), v.to_owned()));
-    let seen: Vec<(String, String)> = guest
-        .run(WasiCtx::builder().environment(variables.clone()), ())
-        .await
-        .unwrap();
+    let seen: Vec<(String, String)> =
+        guest.run(WasiCtx::builder().environment(variables.clone()), ()).await.unwrap();
     assert_eq!(seen, variables);
 }
 
@@ -27,10 +25,7 @@ async fn the_arguments_arrive_in_their_order() {
         body: r#"(func (export "run") (result i32) (call $get (i32.const 16)) (i32.const 16))"#,
     };
     let arguments = ["program", "-v", ""].map(str::to_owned);
-    let seen: Vec<String> = guest
-        .run(WasiCtx::builder().arguments(arguments.clone()), ())
-        .await
-        .unwrap();
+    let seen: Vec<String> = guest.run(WasiCtx::builder().arguments(arguments.clone()), ()).await.unwrap();
     assert_eq!(seen, arguments);
 }
 
@@ -41,13 +36,7 @@ async fn there_is_no_working_directory() {
         imports: r#"(import "wasi:cli/environment@W" "initial-cwd" (func $get (param i32)))"#,
         body: r#"(func (export "run") (result i32) (call $get (i32.const 16)) (i32.const 16))"#,
     };
-    assert_eq!(
-        guest
-            .run::<_, Option<String>>(WasiCtx::builder(), ())
-            .await
-            .unwrap(),
-        None
-    );
+    assert_eq!(guest.run::<_, Option<String>>(WasiCtx::builder(), ()).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -61,16 +50,8 @@ async fn there_is_no_terminal() {
             (i32.store8 (i32.const 16) (i32.const 7))
             (call $get (i32.const 16))
             (i32.load8_u (i32.const 16)))"#;
-        let guest = Guest {
-            world: &world,
-            imports: &imports,
-            body,
-        };
-        assert_eq!(
-            guest.run::<_, u32>(WasiCtx::builder(), ()).await.unwrap(),
-            0,
-            "{stream}"
-        );
+        let guest = Guest { world: &world, imports: &imports, body };
+        assert_eq!(guest.run::<_, u32>(WasiCtx::builder(), ()).await.unwrap(), 0, "{stream}");
     }
 }
 
@@ -82,10 +63,7 @@ async fn exit_ends_the_call_with_success_or_failure() {
         body: r#"(func (export "run") (param i32) (result i32) (call $exit (local.get 0)) (i32.const 5))"#,
     };
     for (failed, code) in [(0u32, 0), (1, 1)] {
-        let ended = guest
-            .run::<_, u32>(WasiCtx::builder(), (failed,))
-            .await
-            .unwrap_err();
+        let ended = guest.run::<_, u32>(WasiCtx::builder(), (failed,)).await.unwrap_err();
         assert_eq!(ended.downcast_ref(), Some(&Exit { code }));
     }
 }
@@ -98,10 +76,7 @@ async fn exit_with_code_keeps_the_code() {
         body: r#"(func (export "run") (param i32) (result i32) (call $exit (local.get 0)) (i32.const 5))"#,
     };
     for code in [0u8, 42, 255] {
-        let ended = guest
-            .run::<_, u32>(WasiCtx::builder(), (u32::from(code),))
-            .await
-            .unwrap_err();
+        let ended = guest.run::<_, u32>(WasiCtx::builder(), (u32::from(code),)).await.unwrap_err();
         assert_eq!(ended.downcast_ref(), Some(&Exit { code }));
     }
 }

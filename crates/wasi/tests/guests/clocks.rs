@@ -57,9 +57,7 @@ const SLEEP: Guest<'_> = Guest {
 #[tokio::test]
 async fn a_guest_sleeps_as_long_as_it_asked() {
     let wait = Duration::from_millis(30).as_nanos() as u64;
-    let outcome = SLEEP
-        .run_with::<_, u64>(PLENTY, WasiCtx::builder(), (wait,))
-        .await;
+    let outcome = SLEEP.run_with::<_, u64>(PLENTY, WasiCtx::builder(), (wait,)).await;
     let slept = outcome.result.unwrap();
     assert!(slept >= wait && slept < 100 * wait, "{slept}");
     assert!(outcome.all_dropped, "a timer is left in the table");
@@ -74,11 +72,7 @@ async fn no_wait_is_no_wait() {
 #[tokio::test]
 async fn a_sleeping_guest_can_be_ended_from_outside() {
     let sleep = SLEEP.run::<_, u64>(WasiCtx::builder(), (u64::MAX,));
-    assert!(
-        tokio::time::timeout(Duration::from_millis(300), sleep)
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(300), sleep).await.is_err());
 }
 
 #[tokio::test]
@@ -93,9 +87,7 @@ async fn two_hundred_sleepers_share_one_thread() {
             tokio::spawn(async move {
                 let mut store = crate::guest::store(PLENTY, WasiCtx::builder());
                 let instance = pre.instantiate_async(&mut store).await.unwrap();
-                let run = instance
-                    .get_typed_func::<(u64,), (u64,)>(&mut store, "run")
-                    .unwrap();
+                let run = instance.get_typed_func::<(u64,), (u64,)>(&mut store, "run").unwrap();
                 run.call_async(&mut store, (500_000_000,)).await.unwrap().0
             })
         })
@@ -103,8 +95,5 @@ async fn two_hundred_sleepers_share_one_thread() {
     for sleeper in sleepers {
         assert!(sleeper.await.unwrap() >= 500_000_000);
     }
-    assert!(
-        start.elapsed() < Duration::from_secs(10),
-        "one after the other it is 100 seconds"
-    );
+    assert!(start.elapsed() < Duration::from_secs(10), "one after the other it is 100 seconds");
 }

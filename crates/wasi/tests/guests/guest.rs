@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use cloister_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, settle_host_fuel};
 use wasmtime::component::{Component, ComponentNamedList, Lift, Linker, Lower, ResourceTable};
 use wasmtime::{Config, Engine, Store};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
+
+use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve, WorldId};
 
 /// A guest. In its texts `@W` stands for the version of WASI that its tools stamp.
 #[derive(Clone, Copy)]
@@ -23,23 +24,14 @@ impl Guest<'_> {
     /// The component, as tools of this WASI version would make it.
     pub(crate) fn at(&self, version: &str) -> Vec<u8> {
         let stamp = |text: &str| text.replace("@W", &format!("@{version}"));
-        let mut resolve = Resolve::default();
-        for (name, wit) in WASI {
-            resolve.push_str(name, &wit.replace("0.2.12", version)).unwrap();
-        }
+        let mut resolve = wasi(version);
         let world = format!("package test:guest; world guest {{ {} }}", stamp(self.world));
         let package = resolve.push_str("guest.wit", &world).unwrap();
         let world = resolve.select_world(&[package], None).unwrap();
 
         let module = format!("(module {} {ALLOCATOR} {})", stamp(self.imports), self.body);
         let mut module = wat::parse_str(module).unwrap();
-        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-        ComponentEncoder::default()
-            .validate(true)
-            .module(&module)
-            .unwrap()
-            .encode()
-            .unwrap()
+        encode(&mut module, &resolve, world)
     }
 
     /// Calls `run` in a fresh instance with plenty of fuel.
@@ -61,6 +53,29 @@ impl Guest<'_> {
     }
 }
 
+/// A component that imports every function of every interface of `wit/world.wit`.
+pub(crate) fn everything(version: &str) -> Vec<u8> {
+    let mut resolve = wasi(version);
+    let world = include_str!("../../wit/world.wit").replace(NEWEST, version);
+    let package = resolve.push_str("world.wit", &world).unwrap();
+    let world = resolve.select_world(&[package], None).unwrap();
+    encode(&mut dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync)), &resolve, world)
+}
+
+/// WASI's packages, stamped with a version.
+fn wasi(version: &str) -> Resolve {
+    let mut resolve = Resolve::default();
+    for (name, wit) in WASI {
+        resolve.push_str(name, &wit.replace(NEWEST, version)).unwrap();
+    }
+    resolve
+}
+
+fn encode(module: &mut Vec<u8>, resolve: &Resolve, world: WorldId) -> Vec<u8> {
+    embed_component_metadata(module, resolve, world, StringEncoding::UTF8).unwrap();
+    ComponentEncoder::default().validate(true).module(module).unwrap().encode().unwrap()
+}
+
 /// Calls `run` of a component in a fresh instance.
 pub(crate) async fn call<P, R>(component: &[u8], fuel: u64, ctx: WasiCtxBuilder, parameters: P) -> Outcome<R>
 where
@@ -72,17 +87,9 @@ where
     let instance = linker().instantiate_async(&mut store, &component).await.unwrap();
     let run = instance.get_typed_func::<P, (R,)>(&mut store, "run").unwrap();
     let before = store.get_fuel().unwrap();
-    let result = run
-        .call_async(&mut store, parameters)
-        .await
-        .map(|(result,)| result);
+    let result = run.call_async(&mut store, parameters).await.map(|(result,)| result);
     let fuel_left = store.get_fuel().unwrap();
-    Outcome {
-        result,
-        fuel_used: before - fuel_left,
-        fuel_left,
-        all_dropped: store.data().table.is_empty(),
-    }
+    Outcome { result, fuel_used: before - fuel_left, fuel_left, all_dropped: store.data().table.is_empty() }
 }
 
 pub(crate) struct Outcome<R> {
@@ -100,21 +107,12 @@ pub(crate) struct State {
 
 impl WasiView for State {
     fn wasi(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.ctx,
-            table: &mut self.table,
-        }
+        WasiCtxView { ctx: &mut self.ctx, table: &mut self.table }
     }
 }
 
 pub(crate) fn store(fuel: u64, ctx: WasiCtxBuilder) -> Store<State> {
-    let mut store = Store::new(
-        &ENGINE,
-        State {
-            ctx: ctx.build(),
-            table: ResourceTable::new(),
-        },
-    );
+    let mut store = Store::new(&ENGINE, State { ctx: ctx.build(), table: ResourceTable::new() });
     store.set_fuel(fuel).unwrap();
     store.call_hook(settle_host_fuel);
     store

@@ -20,9 +20,7 @@ const FLOOD: Guest<'_> = Guest {
 #[tokio::test]
 async fn each_host_function_is_charged() {
     let fuel = async |times: u64| {
-        let outcome = FLOOD
-            .run_with::<_, u32>(PLENTY, WasiCtx::builder(), (times,))
-            .await;
+        let outcome = FLOOD.run_with::<_, u32>(PLENTY, WasiCtx::builder(), (times,)).await;
         outcome.result.unwrap();
         outcome.fuel_used
     };
@@ -34,21 +32,14 @@ async fn each_host_function_is_charged() {
 async fn the_same_calls_cost_the_same() {
     let mut used = Vec::new();
     for _ in 0..3 {
-        used.push(
-            FLOOD
-                .run_with::<_, u32>(PLENTY, WasiCtx::builder(), (500u64,))
-                .await
-                .fuel_used,
-        );
+        used.push(FLOOD.run_with::<_, u32>(PLENTY, WasiCtx::builder(), (500u64,)).await.fuel_used);
     }
     assert!(used.iter().all(|fuel| *fuel == used[0]), "{used:?}");
 }
 
 #[tokio::test]
 async fn a_flood_of_host_calls_runs_out_of_fuel() {
-    let outcome = FLOOD
-        .run_with::<_, u32>(1_000_000, WasiCtx::builder(), (u64::MAX,))
-        .await;
+    let outcome = FLOOD.run_with::<_, u32>(1_000_000, WasiCtx::builder(), (u64::MAX,)).await;
     assert_eq!(outcome.result.unwrap_err().downcast_ref(), Some(&Trap::OutOfFuel));
     assert_eq!(outcome.fuel_left, 0);
 }
@@ -56,11 +47,7 @@ async fn a_flood_of_host_calls_runs_out_of_fuel() {
 #[tokio::test]
 async fn a_flood_of_host_calls_lets_others_run() {
     let flood = FLOOD.run_with::<_, u32>(u64::MAX / 2, WasiCtx::builder(), (u64::MAX,));
-    assert!(
-        tokio::time::timeout(Duration::from_millis(500), flood)
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(500), flood).await.is_err());
 }
 
 /// The guest's allocator grows its memory under the host function: its count of fuel is in a register then.

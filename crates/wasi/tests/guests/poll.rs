@@ -51,10 +51,7 @@ async fn mask(guest: Guest<'_>, count: u32) -> wasmtime::Result<u64> {
 #[tokio::test]
 async fn an_empty_list_traps() {
     let guest = polling!("(call $mask (local.get $count))");
-    assert_eq!(
-        mask(guest, 0).await.unwrap_err().downcast_ref(),
-        Some(&Error::EmptyPoll)
-    );
+    assert_eq!(mask(guest, 0).await.unwrap_err().downcast_ref(), Some(&Error::EmptyPoll));
 }
 
 #[tokio::test]

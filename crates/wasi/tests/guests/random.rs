@@ -36,10 +36,7 @@ async fn bytes_are_fresh_each_time() {
 async fn more_than_the_limit_is_refused_and_not_allocated() {
     for guest in [BYTES, INSECURE_BYTES] {
         for asked in [MAX_RANDOM_BYTES as u64 + 1, 1 << 32, u64::MAX] {
-            let refused = guest
-                .run::<_, Vec<u8>>(WasiCtx::builder(), (asked,))
-                .await
-                .unwrap_err();
+            let refused = guest.run::<_, Vec<u8>>(WasiCtx::builder(), (asked,)).await.unwrap_err();
             assert_eq!(refused.downcast_ref(), Some(&Error::RandomTooLong { asked }));
         }
     }
@@ -47,9 +44,7 @@ async fn more_than_the_limit_is_refused_and_not_allocated() {
 
 #[tokio::test]
 async fn who_cannot_pay_gets_none() {
-    let outcome = BYTES
-        .run_with::<_, Vec<u8>>(20_000, WasiCtx::builder(), (10_000u64,))
-        .await;
+    let outcome = BYTES.run_with::<_, Vec<u8>>(20_000, WasiCtx::builder(), (10_000u64,)).await;
     assert_eq!(outcome.result.unwrap_err().downcast_ref(), Some(&Trap::OutOfFuel));
     assert_eq!(outcome.fuel_left, 0);
 }

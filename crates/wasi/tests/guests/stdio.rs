@@ -34,10 +34,7 @@ async fn what_a_guest_prints_is_captured_in_order() {
     assert_eq!(outcome.result.unwrap(), 0);
     assert!(outcome.all_dropped, "a stream is left in the table");
     let log = log.take();
-    assert_eq!(
-        log.pieces().collect::<Vec<_>>(),
-        [(Stdio::Stdout, &b"hello"[..]), (Stdio::Stderr, b"!")]
-    );
+    assert_eq!(log.pieces().collect::<Vec<_>>(), [(Stdio::Stdout, &b"hello"[..]), (Stdio::Stderr, b"!")]);
     assert_eq!(log.dropped(), 0);
 }
 
@@ -54,9 +51,7 @@ async fn a_full_log_does_not_stop_the_guest() {
 #[tokio::test]
 async fn output_costs_fuel_by_its_bytes() {
     let fuel = async |len: usize| {
-        let outcome = PRINT
-            .run_with::<_, u32>(PLENTY, WasiCtx::builder(), (vec![0u8; len],))
-            .await;
+        let outcome = PRINT.run_with::<_, u32>(PLENTY, WasiCtx::builder(), (vec![0u8; len],)).await;
         outcome.result.unwrap();
         outcome.fuel_used
     };
@@ -86,15 +81,9 @@ async fn what_check_write_allows_can_be_written_and_not_one_byte_more() {
             (local.get $permit))"#,
     };
     let log = Arc::new(BoundedLog::new(1 << 20));
-    let permit: u32 = guest
-        .run(WasiCtx::builder().output(log.clone()), (0u32,))
-        .await
-        .unwrap();
+    let permit: u32 = guest.run(WasiCtx::builder().output(log.clone()), (0u32,)).await.unwrap();
     assert_eq!(log.take().of(Stdio::Stdout).len(), permit as usize);
-    let trap = guest
-        .run::<_, u32>(WasiCtx::builder(), (1u32,))
-        .await
-        .unwrap_err();
+    let trap = guest.run::<_, u32>(WasiCtx::builder(), (1u32,)).await.unwrap_err();
     assert!(format!("{trap:?}").contains("check-write"), "{trap:?}");
 }
 
@@ -107,10 +96,7 @@ async fn zeroes_without_end_are_refused() {
             (call $zeroes (call $stdout) (local.get 0) (i32.const 16)) (i32.load8_u (i32.const 16)))"#,
     };
     let log = Arc::new(BoundedLog::new(1 << 20));
-    let written = guest
-        .run::<_, u32>(WasiCtx::builder().output(log.clone()), (100u64,))
-        .await
-        .unwrap();
+    let written = guest.run::<_, u32>(WasiCtx::builder().output(log.clone()), (100u64,)).await.unwrap();
     assert_eq!((written, log.take().of(Stdio::Stdout)), (0, vec![0; 100]));
     for len in [65 << 10, 1 << 40, u64::MAX] {
         assert!(guest.run::<_, u32>(WasiCtx::builder(), (len,)).await.is_err());
@@ -141,10 +127,7 @@ type Read = Result<Vec<u8>, ()>;
 #[tokio::test]
 async fn standard_input_is_read_to_its_end() {
     let read = async |guest: Guest<'_>, stdin: &'static [u8], len: u64| {
-        guest
-            .run::<_, Read>(WasiCtx::builder().stdin(stdin), (len,))
-            .await
-            .unwrap()
+        guest.run::<_, Read>(WasiCtx::builder().stdin(stdin), (len,)).await.unwrap()
     };
     assert_eq!(read(READ, b"", 10).await, Err(()), "closed");
     assert_eq!(read(READ, b"hello", 10).await, Ok(b"hello".to_vec()));
