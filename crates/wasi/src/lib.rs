@@ -1,7 +1,7 @@
 //! `wasi:*@0.2` for guests.
 //!
 //! Served: `wasi:cli`, `wasi:clocks`, `wasi:io`, `wasi:random`, and `wasi:filesystem` with no preopened directory.
-//! The host crate's linker matches any `0.2.x` that a guest's tools stamped. What a guest asks of the host costs
+//! Wasmtime's linker matches any `0.2.x` that a guest's tools stamped. What a guest asks of the host costs
 //! fuel, see [`HostFuel`], and no single call makes the host allocate more than a named constant allows.
 #![forbid(unsafe_code)]
 
