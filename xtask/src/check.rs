@@ -28,18 +28,9 @@ fn perform(context: &Context, phases: &mut Phases) -> Result<()> {
         cargo
     };
     phases.run("setup", || setup::ensure(context, &[Need::Check], None))?;
-    phases.run("format", || {
-        process::run(&mut cargo(&["fmt", "--all", "--check"]))
-    })?;
+    phases.run("format", || process::run(&mut cargo(&["fmt", "--all", "--check"])))?;
     phases.run("clippy", || {
-        process::run(&mut cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "--deny",
-            "warnings",
-        ]))
+        process::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
     })?;
     phases.run("deny", || deny(context))?;
     phases.run("docs", || {
@@ -59,7 +50,7 @@ fn deny(context: &Context) -> Result<()> {
     };
     process::run(&mut cargo_deny(&["check", "bans", "licenses", "sources"]))?;
     match process::run_within(&mut cargo_deny(&["fetch", "db"]), DATABASE_LIMIT) {
-        Ok(()) => process::run(&mut cargo_deny(&["check", "--disable-fetch", "advisories"])),
+        Ok(()) => process::run(&mut cargo_deny(&["check", "advisories"])),
         Err(error) => {
             println!("warning: advisories are NOT checked, their database cannot be fetched: {error:#}");
             Ok(())

@@ -36,9 +36,7 @@ fn write_bindings(wit: &Path, folder: &Path) -> Result<()> {
     let (package, _) = resolve.push_dir(wit)?;
     let world = resolve.select_world(&[package], None)?;
     let mut files = Files::default();
-    wit_bindgen_c::Opts::default()
-        .build()
-        .generate(&mut resolve, world, &mut files)?;
+    wit_bindgen_c::Opts::default().build().generate(&mut resolve, world, &mut files)?;
     fs::create_dir_all(folder)?;
     for (name, content) in files.iter() {
         write(&folder.join(name), content)?;
@@ -51,10 +49,7 @@ fn write_component(module: &Path, output: &Path) -> Result<()> {
     let component = ComponentEncoder::default()
         .validate(true)
         .module(&bytes)?
-        .adapter(
-            WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
-            WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
-        )?
+        .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?
         .encode()?;
     write(output, &component)
 }

@@ -18,15 +18,8 @@ impl Context {
     pub(crate) fn locate() -> Result<Self> {
         let manifest = env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let root = manifest
-            .parent()
-            .context("xtask has no parent folder")?
-            .to_owned();
-        ensure!(
-            root.join("Cargo.lock").is_file(),
-            "{} is not the root of the checkout",
-            root.display()
-        );
+        let root = manifest.parent().context("xtask has no parent folder")?.to_owned();
+        ensure!(root.join("Cargo.lock").is_file(), "{} is not the root of the checkout", root.display());
         let cargo_target = match env::var_os("CARGO_TARGET_DIR") {
             Some(folder) => env::current_dir()?.join(folder),
             None => root.join("target"),

@@ -35,9 +35,7 @@ pub(crate) fn run(context: &Context) -> Result<()> {
 
     step("The enclave, on this machine's SGX or its software stand-in");
     let mut serve = command(&cloister, &folder);
-    serve
-        .args(["serve", "--format", "json", "--listen", "127.0.0.1:0", "--image"])
-        .arg(&image.sgxs);
+    serve.args(["serve", "--format", "json", "--listen", "127.0.0.1:0", "--image"]).arg(&image.sgxs);
     serve
         .arg("--sigstruct")
         .arg(&image.sigstruct)
@@ -64,9 +62,7 @@ pub(crate) fn run(context: &Context) -> Result<()> {
         "--mrenclave",
         &image.mrenclave,
     ]);
-    profile
-        .args(["--pin", &format!("hello={}", guest.code_hash), "--key"])
-        .arg(&key);
+    profile.args(["--pin", &format!("hello={}", guest.code_hash), "--key"]).arg(&key);
     if let Some(root) = &served.ready.simulated_root {
         println!(
             "  This machine has no SGX: the evidence is SIMULATED, and accepted here by the root's fingerprint only."
@@ -76,12 +72,7 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     show(&mut profile)?;
 
     step("Deploy: uploaded over attested TLS, compiled inside the enclave");
-    show(
-        command(&cloister, &folder)
-            .arg("deploy")
-            .arg(&guest.path)
-            .args(["--name", "hello"]),
-    )?;
+    show(command(&cloister, &folder).arg("deploy").arg(&guest.path).args(["--name", "hello"]))?;
 
     step("Verify: what was proven, and what was not");
     show(command(&cloister, &folder).args(["verify", "--app", "hello"]))?;
@@ -95,10 +86,7 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     let mut refused = command(&cloister, &folder);
     refused.args(["call", "hello", "greet", "\"world\"", "--code-hash", &other]);
     let status = refused.status().context("cannot start cloister")?;
-    ensure!(
-        status.code() == Some(REFUSED),
-        "a wrong code hash was not refused: {status}"
-    );
+    ensure!(status.code() == Some(REFUSED), "a wrong code hash was not refused: {status}");
 
     step("Describe: what the app is, and what its calls cost");
     show(command(&cloister, &folder).args(["describe", "hello"]))?;
@@ -149,10 +137,7 @@ impl Served {
     /// # Errors
     /// It ends before it answers.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start cloister serve")?;
+        let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cloister serve")?;
         let mut line = String::new();
         let output = child.stdout.take().context("cloister serve has no output")?;
         BufReader::new(output).read_line(&mut line)?;

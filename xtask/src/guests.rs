@@ -28,11 +28,14 @@ pub(crate) enum Guest {
     C,
     /// Work for the processor, to measure with.
     Benchmark,
+    /// A `wasi:http` server for `wasmtime serve`, to compare with.
+    HttpBenchmark,
 }
 
 impl Guest {
     /// All guests, the quick ones first.
-    pub(crate) const ALL: [Self; 4] = [Self::Rust, Self::Benchmark, Self::C, Self::Javascript];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Rust, Self::Benchmark, Self::HttpBenchmark, Self::C, Self::Javascript];
 
     /// The name of its folder, and of its component.
     pub(crate) fn name(self) -> &'static str {
@@ -41,6 +44,7 @@ impl Guest {
             Self::Javascript => "javascript",
             Self::C => "c",
             Self::Benchmark => "benchmark",
+            Self::HttpBenchmark => "http-benchmark",
         }
     }
 
@@ -76,26 +80,11 @@ pub(crate) struct Built {
 /// Something cannot be installed, or a guest does not build.
 pub(crate) fn run(context: &Context, guests: &[Guest]) -> Result<()> {
     setup::ensure(context, &[Need::Guests], None)?;
-    let guests = if guests.is_empty() {
-        &Guest::ALL[..]
-    } else {
-        guests
-    };
+    let guests = if guests.is_empty() { &Guest::ALL[..] } else { guests };
     for built in build(context, guests)? {
-        let took = built.took.map_or("up to date".to_owned(), |took| {
-            format!("{:.1} s", took.as_secs_f64())
-        });
-        let path = built
-            .path
-            .strip_prefix(context.root())
-            .unwrap_or(&built.path)
-            .display();
-        println!(
-            "{:<11} {:>9} bytes  {}  {path} ({took})",
-            built.guest.name(),
-            built.size,
-            built.code_hash
-        );
+        let took = built.took.map_or("up to date".to_owned(), |took| format!("{:.1} s", took.as_secs_f64()));
+        let path = built.path.strip_prefix(context.root()).unwrap_or(&built.path).display();
+        println!("{:<14} {:>9} bytes  {}  {path} ({took})", built.guest.name(), built.size, built.code_hash);
     }
     Ok(())
 }
@@ -116,7 +105,7 @@ fn build_one(context: &Context, guest: Guest) -> Result<Built> {
         println!("examples: building {}", guest.name());
         let started = Instant::now();
         match guest {
-            Guest::Rust | Guest::Benchmark => rust::build(context, guest, &path),
+            Guest::Rust | Guest::Benchmark | Guest::HttpBenchmark => rust::build(context, guest, &path),
             Guest::Javascript => javascript::build(context, &path),
             Guest::C => c::build(context, &path),
         }
@@ -125,28 +114,16 @@ fn build_one(context: &Context, guest: Guest) -> Result<Built> {
         took = Some(started.elapsed());
     }
     let component = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let code_hash = Sha256::digest(&component)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok(Built {
-        guest,
-        path,
-        size: component.len() as u64,
-        code_hash,
-        took,
-    })
+    let code_hash = Sha256::digest(&component).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Built { guest, path, size: component.len() as u64, code_hash, took })
 }
 
 fn inputs(context: &Context, guest: Guest) -> Result<Inputs> {
     let inputs = Inputs::default().files(&guest.source(context))?;
     Ok(match guest {
-        Guest::Rust | Guest::Benchmark => {
+        Guest::Rust | Guest::Benchmark | Guest::HttpBenchmark => {
             let toolchain = Toolchain::load(context)?;
-            inputs.text(
-                "toolchain",
-                &format!("{} {}", toolchain.choice, toolchain.version),
-            )
+            inputs.text("toolchain", &format!("{} {}", toolchain.choice, toolchain.version))
         }
         Guest::C => inputs.text("python packages", &format!("{PYTHON_PACKAGES:?}")),
         Guest::Javascript => inputs,

@@ -60,10 +60,9 @@ pub(crate) fn build(context: &Context) -> Result<Image> {
     };
     let stamp = LAYOUT
         .iter()
-        .fold(
-            Inputs::default().text("elf2sgxs", ELF2SGXS.version),
-            |inputs, (flag, value)| inputs.text(flag, value),
-        )
+        .fold(Inputs::default().text("elf2sgxs", ELF2SGXS.version), |inputs, (flag, value)| {
+            inputs.text(flag, value)
+        })
         .files(&elf)?
         .stamp();
     let made = image(String::new());
@@ -96,9 +95,7 @@ pub(crate) fn build(context: &Context) -> Result<Image> {
 /// The program `cloister`, which checks and signs images.
 fn tool(context: &Context) -> Result<PathBuf> {
     process::run(
-        process::cargo()
-            .args(["build", "--quiet", "--package", "cloister"])
-            .current_dir(context.root()),
+        process::cargo().args(["build", "--quiet", "--package", "cloister"]).current_dir(context.root()),
     )?;
     Ok(context.workspace_program("cloister"))
 }
@@ -106,33 +103,16 @@ fn tool(context: &Context) -> Result<PathBuf> {
 fn compile(context: &Context, toolchain: &Toolchain) -> Result<PathBuf> {
     let mut cargo = toolchain.cargo();
     cargo
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--package",
-            "cloister-enclave",
-            "--target",
-            TARGET,
-        ])
-        .args([
-            "-Zbuild-std=std,panic_unwind",
-            "-Zbuild-std-features=panic-unwind",
-        ])
+        .args(["build", "--release", "--locked", "--package", "cloister-enclave", "--target", TARGET])
+        .args(["-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=panic-unwind"])
         // `std` from its own source, on a compiler that calls itself stable.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", context.cargo_target())
         .env("CARGO_TARGET_X86_64_FORTANIX_UNKNOWN_SGX_LINKER", "ld.lld")
-        .env(
-            "CARGO_TARGET_X86_64_FORTANIX_UNKNOWN_SGX_RUSTFLAGS",
-            flags(context, toolchain)?,
-        )
+        .env("CARGO_TARGET_X86_64_FORTANIX_UNKNOWN_SGX_RUSTFLAGS", flags(context, toolchain)?)
         .current_dir(context.root());
     process::run(&mut cargo)?;
-    let elf = context
-        .cargo_target()
-        .join(TARGET)
-        .join("release/cloister-enclave");
+    let elf = context.cargo_target().join(TARGET).join("release/cloister-enclave");
     ensure!(elf.is_file(), "{} was not made", elf.display());
     Ok(elf)
 }
@@ -146,12 +126,9 @@ fn flags(context: &Context, toolchain: &Toolchain) -> Result<OsString> {
         None => Path::new(&env::var_os("HOME").context("HOME is not set")?).join(".cargo"),
     };
     let mut flags = OsString::from(format!("-Ctarget-feature={FEATURES}"));
-    for (folder, name) in [
-        (context.root(), "/cloister"),
-        (&registry, "/cargo"),
-        (&source, "/rust"),
-        (&real_source, "/rust"),
-    ] {
+    for (folder, name) in
+        [(context.root(), "/cloister"), (&registry, "/cargo"), (&source, "/rust"), (&real_source, "/rust")]
+    {
         flags.push(" --remap-path-prefix=");
         flags.push(folder);
         flags.push("=");
@@ -162,10 +139,7 @@ fn flags(context: &Context, toolchain: &Toolchain) -> Result<OsString> {
 
 fn sha256(path: &Path) -> Result<String> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 const TARGET: &str = "x86_64-fortanix-unknown-sgx";
@@ -177,8 +151,5 @@ const FEATURES: &str = "-lvi-cfi,-lvi-load-hardening,+aes,+pclmulqdq,+ssse3,+sse
 
 /// Compiling a JavaScript guest of 12 MB takes about 1 GiB of heap and goes deep. Threads: `main`, the reactor, 16
 /// workers, 4 that block, 2 spare.
-const LAYOUT: [(&str, &str); 3] = [
-    ("--heap-size", "0xc0000000"),
-    ("--stack-size", "0x200000"),
-    ("--threads", "24"),
-];
+const LAYOUT: [(&str, &str); 3] =
+    [("--heap-size", "0xe0000000"), ("--stack-size", "0x200000"), ("--threads", "24")];

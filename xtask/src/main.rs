@@ -62,7 +62,11 @@ enum Task {
     /// Formatting, clippy with warnings denied, cargo-deny, documentation.
     Check,
     /// Compare calls inside the image with native wasmtime.
-    Bench,
+    Bench {
+        /// Also compile the JavaScript example, which takes minutes.
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -84,6 +88,8 @@ fn perform(task: &Task) -> Result<()> {
         Task::Demo => demo::run(&context),
         Task::Test { arguments } => test::run(&context, arguments),
         Task::Check => check::run(&context),
-        Task::Bench => bench::run(&context),
+        Task::Bench { all } => {
+            bench::run(&context, if *all { bench::Scope::All } else { bench::Scope::Quick })
+        }
     }
 }

@@ -13,10 +13,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
-        if name
-            .to_str()
-            .is_some_and(|name| OWN_ENVIRONMENT.iter().any(|own| name.starts_with(own)))
-        {
+        if name.to_str().is_some_and(|name| OWN_ENVIRONMENT.iter().any(|own| name.starts_with(own))) {
             command.env_remove(name);
         }
     }
@@ -34,9 +31,7 @@ pub(crate) fn cargo() -> Command {
 /// The command cannot be started or ends with a status other than 0.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("    $ {}", rendered(command));
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {}", program(command)))?;
+    let status = command.status().with_context(|| format!("cannot start {}", program(command)))?;
     if !status.success() {
         bail!("`{}` ended with {status}", rendered(command));
     }
@@ -48,17 +43,10 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// # Errors
 /// The command cannot be started, ends with a status other than 0 (its error output is in the message), or prints no UTF-8.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start {}", program(command)))?;
+    let output = command.output().with_context(|| format!("cannot start {}", program(command)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "`{}` ended with {}: {}",
-            rendered(command),
-            output.status,
-            said.trim()
-        );
+        bail!("`{}` ended with {}: {}", rendered(command), output.status, said.trim());
     }
     String::from_utf8(output.stdout).with_context(|| format!("{} printed no UTF-8", program(command)))
 }
@@ -112,9 +100,7 @@ pub(crate) fn with_retries<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<
 
 /// Where a program of `PATH` lies.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 fn program(command: &Command) -> String {
@@ -136,11 +122,7 @@ const OWN_ENVIRONMENT: [&str; 3] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIM
 const POLL: Duration = Duration::from_millis(50);
 
 /// Pauses before the second, third and fourth attempt.
-const RETRY_PAUSES: [Duration; 3] = [
-    Duration::from_secs(2),
-    Duration::from_secs(8),
-    Duration::from_secs(20),
-];
+const RETRY_PAUSES: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(8), Duration::from_secs(20)];
 
 #[cfg(test)]
 mod tests {
@@ -155,26 +137,22 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_named() {
-        let error = capture(&mut command("no-such-program-here"))
-            .unwrap_err()
-            .to_string();
+        let error = capture(&mut command("no-such-program-here")).unwrap_err().to_string();
         assert!(error.contains("no-such-program-here"), "{error}");
     }
 
     #[test]
     fn the_error_output_is_in_the_message() {
-        let error = capture(command("sh").args(["-c", "echo out of paper >&2; exit 1"]))
-            .unwrap_err()
-            .to_string();
+        let error =
+            capture(command("sh").args(["-c", "echo out of paper >&2; exit 1"])).unwrap_err().to_string();
         assert!(error.contains("out of paper"), "{error}");
     }
 
     #[test]
     fn a_command_that_hangs_is_ended() {
         let started = Instant::now();
-        let error = run_within(command("sleep").arg("60"), Duration::from_millis(100))
-            .unwrap_err()
-            .to_string();
+        let error =
+            run_within(command("sleep").arg("60"), Duration::from_millis(100)).unwrap_err().to_string();
         assert!(error.contains("did not end"), "{error}");
         assert!(started.elapsed() < Duration::from_secs(30));
     }

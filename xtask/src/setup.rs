@@ -44,38 +44,19 @@ pub(crate) fn ensure(context: &Context, needs: &[Need], choice: Option<Toolchain
     let guests = needs.contains(&Need::Guests);
     let check = needs.contains(&Need::Check);
 
-    let mut system = vec![Requirement::program(
-        "cc",
-        &["gcc", "libc6-dev"],
-        "links Rust programs",
-    )];
+    let mut system = vec![Requirement::program("cc", &["gcc", "libc6-dev"], "links Rust programs")];
     if image {
         system.push(Requirement::program("ld.lld", &["lld"], "links the enclave"));
-        system.push(Requirement::program(
-            "clang",
-            &["clang"],
-            "compiles C for the enclave",
-        ));
+        system.push(Requirement::program("clang", &["clang"], "compiles C for the enclave"));
         if !cargo_tools::is_installed(context, &ELF2SGXS) {
-            system.push(Requirement::package(
-                "protobuf-compiler",
-                "to build ftxsgx-elf2sgxs",
-            ));
+            system.push(Requirement::package("protobuf-compiler", "to build ftxsgx-elf2sgxs"));
             system.push(Requirement::package("libssl-dev", "to build ftxsgx-elf2sgxs"));
             system.push(Requirement::package("pkg-config", "to build ftxsgx-elf2sgxs"));
         }
     }
     if guests {
-        system.push(Requirement::program(
-            "node",
-            &["nodejs"],
-            "builds the JavaScript example",
-        ));
-        system.push(Requirement::program(
-            "npm",
-            &["npm"],
-            "fetches the JavaScript example's tools",
-        ));
+        system.push(Requirement::program("node", &["nodejs"], "builds the JavaScript example"));
+        system.push(Requirement::program("npm", &["npm"], "fetches the JavaScript example's tools"));
         system.extend(python::requirement(context));
     }
     apt::ensure(&system)?;

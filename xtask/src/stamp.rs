@@ -38,13 +38,7 @@ impl Inputs {
 
     /// The stamp.
     pub(crate) fn stamp(self) -> Stamp {
-        Stamp(
-            self.0
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        )
+        Stamp(self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     fn field(&mut self, bytes: &[u8]) {

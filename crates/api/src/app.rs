@@ -31,7 +31,7 @@ impl Default for Limits {
             table_elements: 100_000,
             instances: 64,
             handles: 10_000,
-            result: 4 << 20,
+            result: 1 << 20,
             log: 64 << 10,
             wall_time_ms: 30_000,
         }

@@ -42,17 +42,14 @@ impl SessionBinding {
         signature: &[u8],
     ) -> Result<(), InvalidBinding> {
         let key = VerifyingKey::<P256>::from_x962_uncompressed(key).map_err(|_| InvalidBinding::Key)?;
-        key.verify_asn1::<Sha256>(&[&self.message(claims)], signature)
-            .map_err(|_| InvalidBinding::Signature)
+        key.verify_asn1::<Sha256>(&[&self.message(claims)], signature).map_err(|_| InvalidBinding::Signature)
     }
 }
 
 /// The exporter is a secret of the session, so it is not shown.
 impl std::fmt::Debug for SessionBinding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionBinding")
-            .field("nonce", &self.nonce)
-            .finish_non_exhaustive()
+        f.debug_struct("SessionBinding").field("nonce", &self.nonce).finish_non_exhaustive()
     }
 }
 
@@ -77,10 +74,7 @@ mod tests {
     use super::*;
     use crate::SessionKey;
 
-    const BINDING: SessionBinding = SessionBinding {
-        exporter: [1; 32],
-        nonce: [2; 32],
-    };
+    const BINDING: SessionBinding = SessionBinding { exporter: [1; 32], nonce: [2; 32] };
 
     #[test]
     fn the_message_has_the_documented_layout() {
@@ -98,25 +92,13 @@ mod tests {
         let signature = key.sign(&BINDING, b"claims").unwrap();
         assert_eq!(BINDING.verify(b"claims", &key.public(), &signature), Ok(()));
 
-        let other_session = SessionBinding {
-            exporter: [9; 32],
-            ..BINDING
-        };
-        let other_nonce = SessionBinding {
-            nonce: [9; 32],
-            ..BINDING
-        };
+        let other_session = SessionBinding { exporter: [9; 32], ..BINDING };
+        let other_nonce = SessionBinding { nonce: [9; 32], ..BINDING };
         let other_key = SessionKey::generate().unwrap().public();
         let refused = Err(InvalidBinding::Signature);
-        assert_eq!(
-            other_session.verify(b"claims", &key.public(), &signature),
-            refused
-        );
+        assert_eq!(other_session.verify(b"claims", &key.public(), &signature), refused);
         assert_eq!(other_nonce.verify(b"claims", &key.public(), &signature), refused);
-        assert_eq!(
-            BINDING.verify(b"other claims", &key.public(), &signature),
-            refused
-        );
+        assert_eq!(BINDING.verify(b"other claims", &key.public(), &signature), refused);
         assert_eq!(BINDING.verify(b"claims", &other_key, &signature), refused);
     }
 
@@ -127,37 +109,19 @@ mod tests {
         for bit in 0..signature.len() * 8 {
             let mut bad = signature.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                BINDING.verify(b"claims", &key.public(), &bad).is_err(),
-                "bit {bit}"
-            );
+            assert!(BINDING.verify(b"claims", &key.public(), &bad).is_err(), "bit {bit}");
         }
         assert!(BINDING.verify(b"claims", &key.public(), &[]).is_err());
     }
 
     #[test]
     fn a_key_off_the_curve_is_refused() {
-        assert_eq!(
-            BINDING.verify(b"claims", &[4; POINT_LEN], &[]),
-            Err(InvalidBinding::Key)
-        );
-        assert_eq!(
-            BINDING.verify(b"claims", &[0; POINT_LEN], &[]),
-            Err(InvalidBinding::Key)
-        );
+        assert_eq!(BINDING.verify(b"claims", &[4; POINT_LEN], &[]), Err(InvalidBinding::Key));
+        assert_eq!(BINDING.verify(b"claims", &[0; POINT_LEN], &[]), Err(InvalidBinding::Key));
     }
 
     #[test]
     fn debug_output_hides_the_exporter() {
-        assert!(
-            !format!(
-                "{:?}",
-                SessionBinding {
-                    exporter: [77; 32],
-                    nonce: [2; 32]
-                }
-            )
-            .contains("77")
-        );
+        assert!(!format!("{:?}", SessionBinding { exporter: [77; 32], nonce: [2; 32] }).contains("77"));
     }
 }

@@ -20,19 +20,13 @@ pub fn leaf_certificate(
     evidence: &Evidence,
     code_hash: Option<[u8; HASH_LEN]>,
 ) -> Result<CertificateDer<'static>, CertificateError> {
-    let mut parameters = parameters(
-        "Cloister enclave",
-        host_names,
-        ExtendedKeyUsagePurpose::ServerAuth,
-    )?;
+    let mut parameters = parameters("Cloister enclave", host_names, ExtendedKeyUsagePurpose::ServerAuth)?;
     parameters.custom_extensions = vec![
         CustomExtension::from_oid_content(DICE_EVIDENCE, evidence.encode()),
         CustomExtension::from_oid_content(SGX_QUOTE, evidence.quote.clone()),
     ];
     if let Some(hash) = code_hash {
-        parameters
-            .custom_extensions
-            .push(CustomExtension::from_oid_content(CODE_HASH, hash.to_vec()));
+        parameters.custom_extensions.push(CustomExtension::from_oid_content(CODE_HASH, hash.to_vec()));
     }
     self_signed(parameters, key, &evidence.claims)
 }
@@ -76,9 +70,7 @@ fn parameters(
     // RFC 5280, section 4.1.2.5: 99991231235959Z says that there is no well-defined end.
     parameters.not_after = rcgen::date_time_ymd(9999, 12, 31) + Duration::from_secs(24 * 60 * 60 - 1);
     parameters.distinguished_name = DistinguishedName::new();
-    parameters
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    parameters.distinguished_name.push(DnType::CommonName, common_name);
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![purpose];
     Ok(parameters)
@@ -111,10 +103,7 @@ mod tests {
     use super::*;
 
     fn evidence() -> Evidence {
-        Evidence {
-            claims: vec![0xa0],
-            quote: vec![3; 100],
-        }
+        Evidence { claims: vec![0xa0], quote: vec![3; 100] }
     }
 
     #[test]
@@ -122,14 +111,8 @@ mod tests {
         let key = TlsKey::generate().unwrap();
         let leaf = leaf_certificate(&key, &["localhost".into()], &evidence(), None).unwrap();
         assert_eq!(key_fingerprint(&leaf), Ok(key.fingerprint()));
-        assert_eq!(
-            key_fingerprint(&client_certificate(&key).unwrap()),
-            Ok(key.fingerprint())
-        );
-        assert_eq!(
-            key_fingerprint(&CertificateDer::from(vec![0x30, 0])),
-            Err(InvalidCertificate)
-        );
+        assert_eq!(key_fingerprint(&client_certificate(&key).unwrap()), Ok(key.fingerprint()));
+        assert_eq!(key_fingerprint(&CertificateDer::from(vec![0x30, 0])), Err(InvalidCertificate));
     }
 
     #[test]
@@ -139,14 +122,8 @@ mod tests {
             let leaf = leaf_certificate(&key, names, evidence, None).unwrap();
             webpki::EndEntityCert::try_from(&leaf).unwrap().serial().to_vec()
         };
-        let other = Evidence {
-            claims: vec![0xa1],
-            quote: vec![3; 100],
-        };
-        assert_ne!(
-            serial(&["a".into()], &evidence()),
-            serial(&["b".into()], &evidence())
-        );
+        let other = Evidence { claims: vec![0xa1], quote: vec![3; 100] };
+        assert_ne!(serial(&["a".into()], &evidence()), serial(&["b".into()], &evidence()));
         assert_ne!(serial(&["a".into()], &evidence()), serial(&["a".into()], &other));
         assert_eq!(serial(&["a".into()], &evidence()).len(), 16);
     }

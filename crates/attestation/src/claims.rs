@@ -111,11 +111,7 @@ impl Claims {
         writer.key(8).array(self.apps.len());
         self.apps.iter().for_each(|app| app.encode(&mut writer));
         let encoded = writer.finish();
-        if encoded.len() > MAX_CLAIMS {
-            Err(ClaimsError::TooLong(encoded.len()))
-        } else {
-            Ok(encoded)
-        }
+        if encoded.len() > MAX_CLAIMS { Err(ClaimsError::TooLong(encoded.len())) } else { Ok(encoded) }
     }
 
     /// The claims in a canonical encoding. For every input, either this is an error, or encoding the result gives
@@ -136,9 +132,7 @@ impl Claims {
             other => return Err(ClaimsError::Version(other)),
         }
         if entries != 9 {
-            return Err(ClaimsError::Shape {
-                expected: "nine claims",
-            });
+            return Err(ClaimsError::Shape { expected: "nine claims" });
         }
         let claims = Self {
             tls_key: reader.key(1)?.bytes()?,
@@ -165,10 +159,7 @@ impl Claims {
 impl Boot {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, ClaimsError> {
         reader.map_of(2)?;
-        Ok(Self {
-            id: reader.key(0)?.bytes()?,
-            told_time: reader.key(1)?.uint()?,
-        })
+        Ok(Self { id: reader.key(0)?.bytes()?, told_time: reader.key(1)?.uint()? })
     }
 }
 
@@ -178,10 +169,7 @@ impl Volume {
             return Ok(None);
         }
         reader.map_of(2)?;
-        Ok(Some(Self {
-            epoch: reader.key(0)?.uint()?,
-            root: reader.key(1)?.bytes()?,
-        }))
+        Ok(Some(Self { epoch: reader.key(0)?.uint()?, root: reader.key(1)?.bytes()? }))
     }
 }
 
@@ -195,9 +183,7 @@ impl Freshness {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, ClaimsError> {
         match reader.uint()? {
             0 => Ok(Self::None),
-            _ => Err(ClaimsError::Shape {
-                expected: "a known freshness anchor",
-            }),
+            _ => Err(ClaimsError::Shape { expected: "a known freshness anchor" }),
         }
     }
 }
@@ -233,9 +219,11 @@ impl AppClaims {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, ClaimsError> {
         reader.map_of(7)?;
         Ok(Self {
-            name: reader.key(0)?.text()?.parse().map_err(|_| ClaimsError::Shape {
-                expected: "the name of an app",
-            })?,
+            name: reader
+                .key(0)?
+                .text()?
+                .parse()
+                .map_err(|_| ClaimsError::Shape { expected: "the name of an app" })?,
             code_hash: reader.key(1)?.bytes()?,
             owner: reader.key(2)?.bytes()?,
             limits: decode_limits(reader.key(3)?)?,
@@ -243,17 +231,13 @@ impl AppClaims {
             upgrade: match reader.key(5)?.uint()? {
                 1 => UpgradePolicy::Owner,
                 _ => {
-                    return Err(ClaimsError::Shape {
-                        expected: "a known upgrade policy",
-                    });
+                    return Err(ClaimsError::Shape { expected: "a known upgrade policy" });
                 }
             },
             egress: match reader.key(6)?.uint()? {
                 0 => Egress::None,
                 _ => {
-                    return Err(ClaimsError::Shape {
-                        expected: "a known egress rule",
-                    });
+                    return Err(ClaimsError::Shape { expected: "a known egress rule" });
                 }
             },
         })
@@ -279,15 +263,10 @@ pub fn environment_hash<'a>(names: impl IntoIterator<Item = &'a str>) -> [u8; HA
 
 fn decode_limits(reader: &mut Reader<'_>) -> Result<Limits, ClaimsError> {
     if reader.array()? != 8 {
-        return Err(ClaimsError::Shape {
-            expected: "eight limits",
-        });
+        return Err(ClaimsError::Shape { expected: "eight limits" });
     }
-    let narrow = |number: u64| {
-        u32::try_from(number).map_err(|_| ClaimsError::Shape {
-            expected: "a 32-bit limit",
-        })
-    };
+    let narrow =
+        |number: u64| u32::try_from(number).map_err(|_| ClaimsError::Shape { expected: "a 32-bit limit" });
     Ok(Limits {
         fuel: reader.uint()?,
         memory: reader.uint()?,
@@ -301,11 +280,7 @@ fn decode_limits(reader: &mut Reader<'_>) -> Result<Limits, ClaimsError> {
 }
 
 fn ascending<T, K: Ord>(list: &[T], key: impl Fn(&T) -> &K, what: &'static str) -> Result<(), ClaimsError> {
-    if list.is_sorted_by(|a, b| key(a) < key(b)) {
-        Ok(())
-    } else {
-        Err(ClaimsError::Order(what))
-    }
+    if list.is_sorted_by(|a, b| key(a) < key(b)) { Ok(()) } else { Err(ClaimsError::Order(what)) }
 }
 
 /// The version of the claims that this crate writes and reads.

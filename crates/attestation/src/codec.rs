@@ -109,9 +109,7 @@ impl<'a> Reader<'a> {
         if self.uint()? == key {
             Ok(self)
         } else {
-            Err(ClaimsError::Shape {
-                expected: "the next key of the map",
-            })
+            Err(ClaimsError::Shape { expected: "the next key of the map" })
         }
     }
 
@@ -120,9 +118,9 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], ClaimsError> {
-        self.byte_string()?.try_into().map_err(|_| ClaimsError::Shape {
-            expected: "a byte string of its fixed length",
-        })
+        self.byte_string()?
+            .try_into()
+            .map_err(|_| ClaimsError::Shape { expected: "a byte string of its fixed length" })
     }
 
     pub(crate) fn byte_string(&mut self) -> Result<&'a [u8], ClaimsError> {
@@ -157,11 +155,7 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn map_of(&mut self, entries: u64) -> Result<(), ClaimsError> {
         let expected = "a map with exactly its known entries";
-        if self.map()? == entries {
-            Ok(())
-        } else {
-            Err(ClaimsError::Shape { expected })
-        }
+        if self.map()? == entries { Ok(()) } else { Err(ClaimsError::Shape { expected }) }
     }
 
     pub(crate) fn tag(&mut self) -> Result<u64, ClaimsError> {
@@ -180,11 +174,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn end(&self) -> Result<(), ClaimsError> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(ClaimsError::Length)
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(ClaimsError::Length) }
     }
 
     fn head(&mut self, major: u8, expected: &'static str) -> Result<u64, ClaimsError> {
@@ -201,15 +191,8 @@ impl<'a> Reader<'a> {
             27 => (8, 0x1_0000_0000),
             _ => return Err(ClaimsError::NotCanonical),
         };
-        let argument = self
-            .take(width)?
-            .iter()
-            .fold(0, |value, byte| value << 8 | u64::from(*byte));
-        if argument < least {
-            Err(ClaimsError::NotCanonical)
-        } else {
-            Ok(argument)
-        }
+        let argument = self.take(width)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+        if argument < least { Err(ClaimsError::NotCanonical) } else { Ok(argument) }
     }
 
     fn take(&mut self, length: u64) -> Result<&'a [u8], ClaimsError> {
@@ -259,11 +242,7 @@ mod tests {
     fn longer_heads_than_needed_are_refused() {
         for encoded in ["1817", "1900ff", "1a0000ffff", "1b00000000ffffffff", "1c", "1f"] {
             let bytes = hex::decode(encoded).unwrap();
-            assert_eq!(
-                Reader::new(&bytes).uint(),
-                Err(ClaimsError::NotCanonical),
-                "{encoded}"
-            );
+            assert_eq!(Reader::new(&bytes).uint(), Err(ClaimsError::NotCanonical), "{encoded}");
         }
     }
 
@@ -278,9 +257,6 @@ mod tests {
     #[test]
     fn indefinite_lengths_and_bad_text_are_refused() {
         assert_eq!(Reader::new(&[0x9f, 0xff]).array(), Err(ClaimsError::NotCanonical));
-        assert!(matches!(
-            Reader::new(&[0x61, 0xff]).text(),
-            Err(ClaimsError::Shape { .. })
-        ));
+        assert!(matches!(Reader::new(&[0x61, 0xff]).text(), Err(ClaimsError::Shape { .. })));
     }
 }

@@ -59,11 +59,7 @@ pub enum EvidenceError {
     Parts,
     /// A part is too long.
     #[error("the {part} in the evidence is {length} bytes long, and the limit is {limit}")]
-    TooLong {
-        part: &'static str,
-        length: usize,
-        limit: usize,
-    },
+    TooLong { part: &'static str, length: usize, limit: usize },
 }
 
 fn bounded(bytes: &[u8], part: &'static str, limit: usize) -> Result<Vec<u8>, EvidenceError> {
@@ -82,10 +78,7 @@ mod tests {
 
     #[test]
     fn evidence_survives_encoding_in_the_documented_layout() {
-        let evidence = Evidence {
-            claims: vec![0xa0],
-            quote: vec![3, 0],
-        };
+        let evidence = Evidence { claims: vec![0xa0], quote: vec![3, 0] };
         let encoded = evidence.encode();
         assert_eq!(hex::encode(&encoded), "d9ea608242030041a0");
         assert_eq!(Evidence::decode(&encoded), Ok(evidence));
@@ -93,11 +86,7 @@ mod tests {
 
     #[test]
     fn every_changed_byte_is_refused_or_seen() {
-        let encoded = Evidence {
-            claims: vec![0xa0; 30],
-            quote: vec![3; 300],
-        }
-        .encode();
+        let encoded = Evidence { claims: vec![0xa0; 30], quote: vec![3; 300] }.encode();
         for at in 0..encoded.len() {
             for bit in 0..8 {
                 let mut changed = encoded.clone();
@@ -112,22 +101,9 @@ mod tests {
     #[test]
     fn other_things_are_refused_by_name() {
         assert_eq!(Evidence::decode(&[0xc1, 0]), Err(EvidenceError::Tag(1)));
-        assert_eq!(
-            Evidence::decode(&hex::decode("d9ea60834041a0f6").unwrap()),
-            Err(EvidenceError::Parts)
-        );
-        assert_eq!(
-            Evidence::decode(&[]),
-            Err(EvidenceError::Encoding(ClaimsError::Length))
-        );
-        let long = Evidence {
-            claims: Vec::new(),
-            quote: vec![0; MAX_QUOTE + 1],
-        }
-        .encode();
-        assert!(matches!(
-            Evidence::decode(&long),
-            Err(EvidenceError::TooLong { part: "quote", .. })
-        ));
+        assert_eq!(Evidence::decode(&hex::decode("d9ea60834041a0f6").unwrap()), Err(EvidenceError::Parts));
+        assert_eq!(Evidence::decode(&[]), Err(EvidenceError::Encoding(ClaimsError::Length)));
+        let long = Evidence { claims: Vec::new(), quote: vec![0; MAX_QUOTE + 1] }.encode();
+        assert!(matches!(Evidence::decode(&long), Err(EvidenceError::TooLong { part: "quote", .. })));
     }
 }

@@ -43,11 +43,7 @@ impl TlsKey {
     /// [`KeyError::Encoding`], which would be a defect of the crypto library.
     pub fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let mut buffer = Zeroizing::new([0; 256]);
-        let used = self
-            .key
-            .to_pkcs8_der(buffer.as_mut_slice())
-            .map_err(|_| KeyError::Encoding)?
-            .len();
+        let used = self.key.to_pkcs8_der(buffer.as_mut_slice()).map_err(|_| KeyError::Encoding)?.len();
         Ok(Zeroizing::new(buffer[..used].to_vec()))
     }
 
@@ -147,10 +143,7 @@ struct PublicKey {
 impl PublicKey {
     fn of(key: &SigningKey<P256>) -> Result<Self, KeyError> {
         let mut buffer = [0; 128];
-        let spki = key
-            .to_spki_der(&mut buffer)
-            .map_err(|_| KeyError::Encoding)?
-            .to_vec();
+        let spki = key.to_spki_der(&mut buffer).map_err(|_| KeyError::Encoding)?.to_vec();
         // RFC 5480, section 2: the BIT STRING at the end of a P-256 SubjectPublicKeyInfo is the point.
         let point = *spki.last_chunk::<POINT_LEN>().ok_or(KeyError::Encoding)?;
         Ok(Self { point, spki })
@@ -159,9 +152,7 @@ impl PublicKey {
 
 fn sign(key: &SigningKey<P256>, message: &[&[u8]]) -> Result<Vec<u8>, KeyError> {
     let mut buffer = [0; 128];
-    key.sign_asn1::<Sha256>(message, &mut buffer)
-        .map(<[u8]>::to_vec)
-        .map_err(|_| KeyError::Randomness)
+    key.sign_asn1::<Sha256>(message, &mut buffer).map(<[u8]>::to_vec).map_err(|_| KeyError::Randomness)
 }
 
 #[cfg(test)]
@@ -178,14 +169,8 @@ mod tests {
 
     #[test]
     fn keys_differ() {
-        assert_ne!(
-            TlsKey::generate().unwrap().fingerprint(),
-            TlsKey::generate().unwrap().fingerprint()
-        );
-        assert_ne!(
-            SessionKey::generate().unwrap().public(),
-            SessionKey::generate().unwrap().public()
-        );
+        assert_ne!(TlsKey::generate().unwrap().fingerprint(), TlsKey::generate().unwrap().fingerprint());
+        assert_ne!(SessionKey::generate().unwrap().public(), SessionKey::generate().unwrap().public());
     }
 
     #[test]
@@ -207,9 +192,6 @@ mod tests {
     #[test]
     fn debug_output_has_no_secrets() {
         assert_eq!(format!("{:?}", TlsKey::generate().unwrap()), "TlsKey { .. }");
-        assert_eq!(
-            format!("{:?}", SessionKey::generate().unwrap()),
-            "SessionKey { .. }"
-        );
+        assert_eq!(format!("{:?}", SessionKey::generate().unwrap()), "SessionKey { .. }");
     }
 }

@@ -30,12 +30,7 @@ fn good_evidence_passes_every_check() {
 #[test]
 fn simulated_evidence_says_so() {
     let verified = Case::new().verify().unwrap();
-    assert_eq!(
-        verified.report().platform,
-        Platform::Simulated {
-            root: PLATFORM.root_fingerprint()
-        }
-    );
+    assert_eq!(verified.report().platform, Platform::Simulated { root: PLATFORM.root_fingerprint() });
     assert!(verified.report().to_string().starts_with("SIMULATED"));
     let json = serde_json::to_value(verified.report()).unwrap();
     assert_eq!(json["platform"]["kind"], "simulated");
@@ -94,19 +89,13 @@ fn any_mrenclave_is_reported_as_not_asked() {
     let mut case = Case::new();
     case.policy.mrenclave = Measurement::Any;
     let verified = case.verify().unwrap();
-    assert!(matches!(
-        verified.report().outcome(&Check::MrEnclave),
-        Some(Outcome::NotAsked { .. })
-    ));
+    assert!(matches!(verified.report().outcome(&Check::MrEnclave), Some(Outcome::NotAsked { .. })));
 }
 
 #[test]
 fn a_debug_enclave_is_refused() {
     let mut case = Case::new();
-    case.quote_as(Enclave {
-        debug: true,
-        ..case.enclave()
-    });
+    case.quote_as(Enclave { debug: true, ..case.enclave() });
     case.fails_only(&[Check::Debug]);
 }
 
@@ -117,20 +106,13 @@ fn simulated_evidence_is_refused_where_hardware_is_expected() {
     // Without an accepted root there is nothing to verify signatures and status under.
     let refused = case.fails_only(&[Check::RootOfTrust, Check::Signatures, Check::TcbStatus]);
     assert_eq!(refused.report.platform, Platform::Unknown);
-    assert!(
-        refused
-            .to_string()
-            .contains(&hex::encode(PLATFORM.root_fingerprint())),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains(&hex::encode(PLATFORM.root_fingerprint())), "{refused}");
 }
 
 #[test]
 fn another_platforms_root_is_refused() {
     let mut case = Case::new();
-    case.policy.anchor = TrustAnchor::Simulated {
-        root_fingerprint: [1; 32],
-    };
+    case.policy.anchor = TrustAnchor::Simulated { root_fingerprint: [1; 32] };
     case.fails_only(&[Check::RootOfTrust, Check::Signatures, Check::TcbStatus]);
 }
 
@@ -198,19 +180,13 @@ fn claims_that_were_not_quoted_are_refused() {
 #[test]
 fn a_quote_over_other_data_is_refused() {
     let mut case = Case::new();
-    case.quote_as(Enclave {
-        report_data: report_data(b"other claims"),
-        ..case.enclave()
-    });
+    case.quote_as(Enclave { report_data: report_data(b"other claims"), ..case.enclave() });
     case.fails_only(&[Check::ClaimsQuoted]);
 
     // The hash stands in the first half; the second has to be zero.
     let mut data = report_data(&case.claims);
     data[63] = 1;
-    case.quote_as(Enclave {
-        report_data: data,
-        ..case.enclave()
-    });
+    case.quote_as(Enclave { report_data: data, ..case.enclave() });
     case.fails_only(&[Check::ClaimsQuoted]);
 }
 
@@ -219,14 +195,8 @@ fn claims_that_are_not_canonical_are_refused() {
     let mut case = Case::new();
     case.claims.push(0);
     let refused = case.verify().unwrap_err();
-    assert!(matches!(
-        refused.report.outcome(&Check::Claims),
-        Some(Outcome::Failed { .. })
-    ));
-    assert!(matches!(
-        refused.report.outcome(&Check::SessionBinding),
-        Some(Outcome::Failed { .. })
-    ));
+    assert!(matches!(refused.report.outcome(&Check::Claims), Some(Outcome::Failed { .. })));
+    assert!(matches!(refused.report.outcome(&Check::SessionBinding), Some(Outcome::Failed { .. })));
 }
 
 #[test]
@@ -235,10 +205,7 @@ fn what_is_not_a_quote_is_refused() {
         let mut case = Case::new();
         case.quote = quote;
         let refused = case.verify().unwrap_err();
-        assert!(matches!(
-            refused.report.outcome(&Check::Quote),
-            Some(Outcome::Failed { .. })
-        ));
+        assert!(matches!(refused.report.outcome(&Check::Quote), Some(Outcome::Failed { .. })));
         assert_eq!(refused.report.platform, Platform::Unknown);
     }
 }
@@ -247,23 +214,11 @@ fn what_is_not_a_quote_is_refused() {
 fn every_changed_part_of_the_quote_is_refused() {
     let good = Case::new();
     // Header, attributes, MRENCLAVE, report data, signature, attestation key, QE report, its signature.
-    for at in [
-        30,
-        48 + 48,
-        48 + 64,
-        48 + 320,
-        436,
-        436 + 64,
-        436 + 128,
-        436 + 512,
-    ] {
+    for at in [30, 48 + 48, 48 + 64, 48 + 320, 436, 436 + 64, 436 + 128, 436 + 512] {
         let mut case = good.clone();
         case.quote[at] ^= 0x10;
         let refused = case.verify().unwrap_err();
-        assert!(
-            refused.report.failed().any(|check| *check == Check::Signatures),
-            "byte {at}"
-        );
+        assert!(refused.report.failed().any(|check| *check == Check::Signatures), "byte {at}");
     }
 }
 
@@ -284,20 +239,14 @@ fn a_stale_nonce_is_refused() {
 #[test]
 fn a_signature_by_another_key_is_refused() {
     let mut case = Case::new();
-    case.signature = SessionKey::generate()
-        .unwrap()
-        .sign(&case.binding, &case.claims)
-        .unwrap();
+    case.signature = SessionKey::generate().unwrap().sign(&case.binding, &case.claims).unwrap();
     case.fails_only(&[Check::SessionBinding]);
 }
 
 #[test]
 fn a_certificate_of_another_key_is_refused() {
     let mut case = Case::new();
-    let evidence = Evidence {
-        claims: case.claims.clone(),
-        quote: case.quote.clone(),
-    };
+    let evidence = Evidence { claims: case.claims.clone(), quote: case.quote.clone() };
     case.certificate =
         leaf_certificate(&TlsKey::generate().unwrap(), &[], &evidence, Some(CODE_HASH)).unwrap();
     case.fails_only(&[Check::TlsKey]);
@@ -316,10 +265,7 @@ fn a_code_hash_in_the_certificate_has_to_be_the_claimed_one_of_this_host() {
     let mut case = Case::new();
     case.certificate = case.certificate_with(None);
     let verified = case.verify().unwrap();
-    assert!(matches!(
-        verified.report().outcome(&Check::CertificateCodeHash),
-        Some(Outcome::NotAsked { .. })
-    ));
+    assert!(matches!(verified.report().outcome(&Check::CertificateCodeHash), Some(Outcome::NotAsked { .. })));
 }
 
 #[test]
@@ -351,9 +297,7 @@ fn a_certificate_that_cannot_be_read_is_refused() {
 fn a_real_quote_verifies_under_intels_root() {
     let mut case = real_hardware();
     case.fails_only(&[Check::TcbStatus, Check::MrEnclave, Check::ClaimsQuoted]);
-    case.policy = case
-        .policy
-        .with_tcb_status(TcbStatus::ConfigurationAndSWHardeningNeeded);
+    case.policy = case.policy.with_tcb_status(TcbStatus::ConfigurationAndSWHardeningNeeded);
     case.policy.mrenclave = Measurement::Any;
     let refused = case.fails_only(&[Check::ClaimsQuoted]);
     assert_eq!(refused.report.platform, Platform::Hardware);
@@ -367,9 +311,7 @@ fn a_real_quote_is_refused_outside_its_collaterals_validity() {
         case.policy.mrenclave = Measurement::Any;
         case.now = now;
         let refused = case.fails_only(&[Check::Signatures, Check::TcbStatus, Check::ClaimsQuoted]);
-        let Some(Outcome::Failed { reason }) = refused.report.outcome(&Check::Signatures) else {
-            panic!()
-        };
+        let Some(Outcome::Failed { reason }) = refused.report.outcome(&Check::Signatures) else { panic!() };
         assert!(!reason.is_empty());
     }
 }
@@ -378,17 +320,10 @@ fn a_real_quote_is_refused_outside_its_collaterals_validity() {
 fn a_real_quote_is_refused_where_a_simulation_is_pinned() {
     let mut case = real_hardware();
     case.policy = Policy::new(
-        TrustAnchor::Simulated {
-            root_fingerprint: PLATFORM.root_fingerprint(),
-        },
+        TrustAnchor::Simulated { root_fingerprint: PLATFORM.root_fingerprint() },
         Measurement::Any,
     );
-    case.fails_only(&[
-        Check::RootOfTrust,
-        Check::Signatures,
-        Check::TcbStatus,
-        Check::ClaimsQuoted,
-    ]);
+    case.fails_only(&[Check::RootOfTrust, Check::Signatures, Check::TcbStatus, Check::ClaimsQuoted]);
 }
 
 #[derive(Clone)]
@@ -408,26 +343,17 @@ impl Case {
     /// Evidence of an enclave that is right in every respect, and the policy that expects it.
     fn new() -> Self {
         let claims = claims().encode().unwrap();
-        let enclave = Enclave {
-            mrenclave: MRENCLAVE,
-            debug: false,
-            report_data: report_data(&claims),
-        };
+        let enclave = Enclave { mrenclave: MRENCLAVE, debug: false, report_data: report_data(&claims) };
         let mut case = Self {
             quote: PLATFORM.quote(&enclave),
             claims,
             signature: Vec::new(),
             certificate: CertificateDer::from(Vec::new()),
-            binding: SessionBinding {
-                exporter: [0xe1; 32],
-                nonce: [0xe2; 32],
-            },
+            binding: SessionBinding { exporter: [0xe1; 32], nonce: [0xe2; 32] },
             server_name: "hello.localhost".to_owned(),
             collateral: Some(PLATFORM.collateral("UpToDate")),
             policy: Policy::new(
-                TrustAnchor::Simulated {
-                    root_fingerprint: PLATFORM.root_fingerprint(),
-                },
+                TrustAnchor::Simulated { root_fingerprint: PLATFORM.root_fingerprint() },
                 Measurement::Exactly(vec![MRENCLAVE]),
             )
             .with_app("hello".parse().unwrap(), CODE_HASH),
@@ -439,11 +365,7 @@ impl Case {
     }
 
     fn enclave(&self) -> Enclave {
-        Enclave {
-            mrenclave: MRENCLAVE,
-            debug: false,
-            report_data: report_data(&self.claims),
-        }
+        Enclave { mrenclave: MRENCLAVE, debug: false, report_data: report_data(&self.claims) }
     }
 
     fn quote_as(&mut self, enclave: Enclave) {
@@ -455,31 +377,18 @@ impl Case {
     }
 
     fn certificate_with(&self, code_hash: Option<[u8; 32]>) -> CertificateDer<'static> {
-        let evidence = Evidence {
-            claims: self.claims.clone(),
-            quote: self.quote.clone(),
-        };
+        let evidence = Evidence { claims: self.claims.clone(), quote: self.quote.clone() };
         leaf_certificate(&KEYS.0, &["hello.localhost".to_owned()], &evidence, code_hash).unwrap()
     }
 
     fn verify(&self) -> Result<Verified, Refused> {
-        let presented = Presented {
-            claims: &self.claims,
-            quote: &self.quote,
-            signature: &self.signature,
-        };
+        let presented = Presented { claims: &self.claims, quote: &self.quote, signature: &self.signature };
         let observed = Observed {
             binding: &self.binding,
             certificate: &self.certificate,
             server_name: &self.server_name,
         };
-        verify(
-            &presented,
-            &observed,
-            self.collateral.as_ref(),
-            &self.policy,
-            self.now,
-        )
+        verify(&presented, &observed, self.collateral.as_ref(), &self.policy, self.now)
     }
 
     /// Evidence is refused for these checks and no other.
@@ -507,10 +416,7 @@ fn claims() -> Claims {
     Claims {
         tls_key: KEYS.0.fingerprint(),
         session_key: KEYS.1.public(),
-        boot: Boot {
-            id: [1; 16],
-            told_time: 1,
-        },
+        boot: Boot { id: [1; 16], told_time: 1 },
         configuration: [2; 32],
         owners: vec![[3; 32]],
         volume: None,

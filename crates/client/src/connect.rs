@@ -27,12 +27,7 @@ pub struct Client {
 impl Client {
     /// A client that accepts what this policy accepts, and shows no certificate of its own.
     pub fn new(policy: Policy) -> Self {
-        Self {
-            policy,
-            identity: None,
-            collateral: None,
-            timeouts: Timeouts::default(),
-        }
+        Self { policy, identity: None, collateral: None, timeouts: Timeouts::default() }
     }
 
     /// The same client that authenticates itself, as an owner has to.
@@ -68,23 +63,11 @@ impl Client {
 
         let evidence = self.request_evidence(endpoint, &transport, &binding).await?;
         let collateral = self.collateral.clone().or(evidence.collateral);
-        let presented = Presented {
-            claims: &evidence.claims,
-            quote: &evidence.quote,
-            signature: &evidence.signature,
-        };
-        let observed = Observed {
-            binding: &binding,
-            certificate: &certificate,
-            server_name: &endpoint.server_name,
-        };
-        let verified = verify(
-            &presented,
-            &observed,
-            collateral.as_ref(),
-            &self.policy,
-            SystemTime::now(),
-        )?;
+        let presented =
+            Presented { claims: &evidence.claims, quote: &evidence.quote, signature: &evidence.signature };
+        let observed =
+            Observed { binding: &binding, certificate: &certificate, server_name: &endpoint.server_name };
+        let verified = verify(&presented, &observed, collateral.as_ref(), &self.policy, SystemTime::now())?;
         Ok(Session::new(transport, verified, self.policy.apps.clone()))
     }
 
@@ -93,17 +76,12 @@ impl Client {
         let name = ServerName::try_from(endpoint.server_name.clone())
             .map_err(|_| ClientError::ServerName(endpoint.server_name.clone()))?;
 
-        let Timeouts {
-            connect, handshake, ..
-        } = self.timeouts;
+        let Timeouts { connect, handshake, .. } = self.timeouts;
         let late = |doing, after| move |_| ClientError::TimedOut { doing, after };
         let tcp = timeout(connect, TcpStream::connect(&endpoint.address))
             .await
             .map_err(late("connecting", connect))?
-            .map_err(|source| ClientError::Unreachable {
-                address: endpoint.address.clone(),
-                source,
-            })?;
+            .map_err(|source| ClientError::Unreachable { address: endpoint.address.clone(), source })?;
         // A request is written whole, so waiting for more of it only costs time. Where the option is refused, it
         // costs that time.
         let _ = tcp.set_nodelay(true);
@@ -119,13 +97,9 @@ impl Client {
         transport: &Transport,
         binding: &SessionBinding,
     ) -> Result<ReceivedEvidence, ClientError> {
-        let not_an_enclave = |reason: String| ClientError::NotAnEnclave {
-            address: endpoint.address.clone(),
-            reason,
-        };
-        let nonce = EvidenceRequest {
-            nonce: hex::encode(binding.nonce),
-        };
+        let not_an_enclave =
+            |reason: String| ClientError::NotAnEnclave { address: endpoint.address.clone(), reason };
+        let nonce = EvidenceRequest { nonce: hex::encode(binding.nonce) };
         let body = serde_json::to_vec(&nonce).map_err(|error| not_an_enclave(error.to_string()))?;
         let request = Request::builder()
             .method(Method::POST)
@@ -133,9 +107,7 @@ impl Client {
             .header(CONTENT_TYPE, "application/json")
             .body(full(body))
             .map_err(|error| not_an_enclave(error.to_string()))?;
-        let response = transport
-            .within(request, "waiting for evidence", self.timeouts.evidence)
-            .await?;
+        let response = transport.within(request, "waiting for evidence", self.timeouts.evidence).await?;
         if response.status() != StatusCode::OK {
             return Err(match transport.problem(response).await {
                 ClientError::UnexpectedResponse(reason) => not_an_enclave(reason),
@@ -186,9 +158,7 @@ struct ReceivedEvidence {
 impl ReceivedEvidence {
     fn new(response: EvidenceResponse) -> Result<Self, String> {
         let decode = |what: &str, text: &str| {
-            BASE64_STANDARD
-                .decode(text)
-                .map_err(|error| format!("the {what} in its evidence: {error}"))
+            BASE64_STANDARD.decode(text).map_err(|error| format!("the {what} in its evidence: {error}"))
         };
         let collateral = response.collateral.map(serde_json::from_value).transpose();
         Ok(Self {
@@ -205,27 +175,21 @@ fn end_entity(
     stream: &TlsStream<TcpStream>,
 ) -> Result<CertificateDer<'static>, ClientError> {
     let chain = stream.get_ref().1.peer_certificates();
-    chain
-        .and_then(<[_]>::first)
-        .map(|certificate| certificate.clone().into_owned())
-        .ok_or_else(|| ClientError::NotAnEnclave {
+    chain.and_then(<[_]>::first).map(|certificate| certificate.clone().into_owned()).ok_or_else(|| {
+        ClientError::NotAnEnclave {
             address: endpoint.address.clone(),
             reason: "it showed no certificate".to_owned(),
-        })
+        }
+    })
 }
 
 /// A new nonce, and the exporter of this session for it.
 fn fresh_binding(endpoint: &Endpoint, stream: &TlsStream<TcpStream>) -> Result<SessionBinding, ClientError> {
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce).map_err(|_| ClientError::Randomness)?;
-    let exporter = stream
-        .get_ref()
-        .1
-        .export_keying_material([0; 32], EXPORTER_LABEL, Some(&nonce))
-        .map_err(|error| ClientError::Tls {
-            address: endpoint.address.clone(),
-            source: std::io::Error::other(error),
-        })?;
+    let exporter = stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, Some(&nonce)).map_err(
+        |error| ClientError::Tls { address: endpoint.address.clone(), source: std::io::Error::other(error) },
+    )?;
     Ok(SessionBinding { exporter, nonce })
 }
 

@@ -64,11 +64,7 @@ pub(crate) async fn upload(
     };
     if deployed.summary.code_hash != code_hash {
         let answered = deployed.summary.code_hash;
-        return Err(ClientError::CodeHash {
-            app: app.to_string(),
-            expected: code_hash,
-            answered,
-        });
+        return Err(ClientError::CodeHash { app: app.to_string(), expected: code_hash, answered });
     }
     Ok(deployed)
 }
@@ -82,10 +78,7 @@ async fn send_body(mut sender: Sender<Bytes>, wasm: Bytes, report: &(impl Fn(Dep
         if sender.send_data(piece).await.is_err() {
             return;
         }
-        report(DeployProgress::Uploaded {
-            sent: total - rest.len() as u64,
-            total,
-        });
+        report(DeployProgress::Uploaded { sent: total - rest.len() as u64, total });
     }
 }
 
@@ -112,9 +105,7 @@ async fn follow(
             }
         }
     }
-    Err(ClientError::ConnectionLost(format!(
-        "the enclave did not say whether {app} was deployed"
-    )))
+    Err(ClientError::ConnectionLost(format!("the enclave did not say whether {app} was deployed")))
 }
 
 /// Cuts pieces into lines, each bounded.
@@ -158,11 +149,7 @@ fn settings_header(settings: &DeploySettings) -> Result<String, ClientError> {
     }
     if ascii.len() > MAX_SETTINGS {
         let (length, limit) = (ascii.len(), MAX_SETTINGS);
-        return Err(ClientError::RequestTooLarge {
-            what: "settings",
-            length,
-            limit,
-        });
+        return Err(ClientError::RequestTooLarge { what: "settings", length, limit });
     }
     Ok(ascii)
 }
@@ -179,46 +166,25 @@ mod tests {
 
     #[test]
     fn settings_are_ascii_and_mean_the_same() {
-        let variable = EnvironmentVariable {
-            name: "GREETING".into(),
-            value: "Grüße 🐚\n".into(),
-        };
-        let settings = DeploySettings {
-            environment: vec![variable],
-            ..Default::default()
-        };
+        let variable = EnvironmentVariable { name: "GREETING".into(), value: "Grüße 🐚\n".into() };
+        let settings = DeploySettings { environment: vec![variable], ..Default::default() };
         let header = settings_header(&settings).unwrap();
-        assert!(
-            header.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
-            "{header}"
-        );
+        assert!(header.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{header}");
         assert_eq!(serde_json::from_str::<DeploySettings>(&header).unwrap(), settings);
     }
 
     #[test]
     fn settings_that_do_not_fit_are_refused_here() {
-        let variable = EnvironmentVariable {
-            name: "X".into(),
-            value: "x".repeat(MAX_SETTINGS),
-        };
-        let settings = DeploySettings {
-            environment: vec![variable],
-            ..Default::default()
-        };
-        assert!(matches!(
-            settings_header(&settings),
-            Err(ClientError::RequestTooLarge { .. })
-        ));
+        let variable = EnvironmentVariable { name: "X".into(), value: "x".repeat(MAX_SETTINGS) };
+        let settings = DeploySettings { environment: vec![variable], ..Default::default() };
+        assert!(matches!(settings_header(&settings), Err(ClientError::RequestTooLarge { .. })));
     }
 
     #[test]
     fn lines_are_found_across_pieces() {
         let mut lines = Lines::default();
         assert!(lines.push(b"{\"a\"").unwrap().is_empty());
-        assert_eq!(
-            lines.push(b":1}\n\n{}\n{").unwrap(),
-            [b"{\"a\":1}\n".to_vec(), b"{}\n".to_vec()]
-        );
+        assert_eq!(lines.push(b":1}\n\n{}\n{").unwrap(), [b"{\"a\":1}\n".to_vec(), b"{}\n".to_vec()]);
         assert_eq!(lines.push(b"}\n").unwrap(), [b"{}\n".to_vec()]);
     }
 
@@ -227,9 +193,6 @@ mod tests {
         let mut lines = Lines::default();
         let piece = vec![b'x'; PIECE];
         let refused = (0..=MAX_LINE / PIECE).find_map(|_| lines.push(&piece).err());
-        assert!(matches!(
-            refused,
-            Some(ClientError::ResponseTooLarge { limit: MAX_LINE })
-        ));
+        assert!(matches!(refused, Some(ClientError::ResponseTooLarge { limit: MAX_LINE })));
     }
 }

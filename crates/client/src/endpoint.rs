@@ -23,10 +23,7 @@ impl FromStr for Endpoint {
         if server_name.is_empty() || ambiguous || port.parse::<u16>().is_err() {
             return Err(invalid());
         }
-        Ok(Self {
-            address: text.to_owned(),
-            server_name: server_name.to_owned(),
-        })
+        Ok(Self { address: text.to_owned(), server_name: server_name.to_owned() })
     }
 }
 
@@ -51,15 +48,7 @@ mod tests {
         assert_eq!(name("localhost:8443").unwrap(), "localhost");
         assert_eq!(name("hello.localhost:1").unwrap(), "hello.localhost");
         assert_eq!(name("[::1]:8443").unwrap(), "::1");
-        for bad in [
-            "localhost",
-            "",
-            ":8443",
-            "localhost:",
-            "localhost:65536",
-            "::1:8443",
-            "[]:1",
-        ] {
+        for bad in ["localhost", "", ":8443", "localhost:", "localhost:65536", "::1:8443", "[]:1"] {
             assert!(name(bad).is_err(), "{bad}");
         }
     }

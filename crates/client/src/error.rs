@@ -30,18 +30,10 @@ pub enum ClientError {
     Problem(Box<Problem>),
     /// The answer came from other code than was expected.
     #[error("{app} answered with the code {answered}, and {expected} is expected: the result was dropped")]
-    CodeHash {
-        app: String,
-        expected: String,
-        answered: String,
-    },
+    CodeHash { app: String, expected: String, answered: String },
     /// The request is larger than the protocol allows.
     #[error("the {what} would be {length} bytes long, and the limit is {limit}")]
-    RequestTooLarge {
-        what: &'static str,
-        length: usize,
-        limit: usize,
-    },
+    RequestTooLarge { what: &'static str, length: usize, limit: usize },
     /// The response is larger than this client reads.
     #[error("the response is longer than {limit} bytes, which is as much as this client reads")]
     ResponseTooLarge { limit: usize },
@@ -66,9 +58,7 @@ impl ClientError {
     /// The failure of a TLS handshake, by its cause.
     pub(crate) fn handshake(endpoint: &Endpoint, source: io::Error) -> Self {
         let address = endpoint.address.clone();
-        let cause = source
-            .get_ref()
-            .and_then(|cause| cause.downcast_ref::<rustls::Error>());
+        let cause = source.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
         match cause {
             Some(rustls::Error::InvalidMessage(_)) => Self::NotTls { address },
             _ => Self::Tls { address, source },

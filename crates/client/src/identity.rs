@@ -21,9 +21,7 @@ impl Identity {
     /// # Errors
     /// [`IdentityError::Key`] where the system has no randomness.
     pub fn generate() -> Result<Self, IdentityError> {
-        Ok(Self {
-            key: TlsKey::generate()?,
-        })
+        Ok(Self { key: TlsKey::generate()? })
     }
 
     /// The key in the first PKCS #8 section (`BEGIN PRIVATE KEY`) of a PEM text.
@@ -32,9 +30,7 @@ impl Identity {
     /// [`IdentityError::Pem`], or [`IdentityError::Key`] where the key is not a P-256 key.
     pub fn from_pem(pem: &str) -> Result<Self, IdentityError> {
         let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| IdentityError::Pem)?;
-        Ok(Self {
-            key: TlsKey::from_pkcs8_der(der.secret_pkcs8_der())?,
-        })
+        Ok(Self { key: TlsKey::from_pkcs8_der(der.secret_pkcs8_der())? })
     }
 
     /// The key as PKCS #8 in PEM (RFC 7468, section 10).
@@ -44,10 +40,7 @@ impl Identity {
     pub fn to_pem(&self) -> Result<Zeroizing<String>, IdentityError> {
         let der = self.key.to_pkcs8_der()?;
         let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-        Ok(Zeroizing::new(pem::encode_config(
-            &pem::Pem::new("PRIVATE KEY", der.as_slice()),
-            config,
-        )))
+        Ok(Zeroizing::new(pem::encode_config(&pem::Pem::new("PRIVATE KEY", der.as_slice()), config)))
     }
 
     /// The identity in a PEM file.
@@ -109,10 +102,7 @@ pub enum IdentityError {
 
 impl IdentityError {
     fn file(path: &Path, source: io::Error) -> Self {
-        Self::File {
-            path: path.to_owned(),
-            source,
-        }
+        Self::File { path: path.to_owned(), source }
     }
 }
 
@@ -127,10 +117,7 @@ mod tests {
         let path = folder.path().join("key.pem");
         let identity = Identity::generate().unwrap();
         identity.save_new(&path).unwrap();
-        assert_eq!(
-            Identity::load(&path).unwrap().fingerprint(),
-            identity.fingerprint()
-        );
+        assert_eq!(Identity::load(&path).unwrap().fingerprint(), identity.fingerprint());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(
             matches!(identity.save_new(&path), Err(IdentityError::File { .. })),
@@ -152,9 +139,6 @@ mod tests {
         let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(matches!(Identity::from_pem(certificate), Err(IdentityError::Pem)));
         let other_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-        assert!(matches!(
-            Identity::from_pem(other_key),
-            Err(IdentityError::Key(KeyError::Malformed))
-        ));
+        assert!(matches!(Identity::from_pem(other_key), Err(IdentityError::Key(KeyError::Malformed))));
     }
 }

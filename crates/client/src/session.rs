@@ -29,11 +29,7 @@ impl Session {
         verified: Verified,
         expected: BTreeMap<AppName, [u8; 32]>,
     ) -> Self {
-        Self {
-            transport,
-            verified,
-            expected,
-        }
+        Self { transport, verified, expected }
     }
 
     /// Every check that was made of the evidence.
@@ -57,10 +53,7 @@ impl Session {
     /// [`ClientError`]
     pub async fn health(&self) -> Result<(), ClientError> {
         let request = request(Method::GET, "/v1/health".into(), None, Bytes::new())?;
-        self.transport
-            .success(self.transport.send(request).await?, MAX_SMALL)
-            .await
-            .map(drop)
+        self.transport.success(self.transport.send(request).await?, MAX_SMALL).await.map(drop)
     }
 
     /// Every app in the enclave. For owners.
@@ -115,10 +108,7 @@ impl Session {
     /// [`ClientError`]
     pub async fn remove(&self, app: &AppName) -> Result<(), ClientError> {
         let request = request(Method::DELETE, format!("/v1/apps/{app}"), None, Bytes::new())?;
-        self.transport
-            .success(self.transport.send(request).await?, MAX_SMALL)
-            .await
-            .map(drop)
+        self.transport.success(self.transport.send(request).await?, MAX_SMALL).await.map(drop)
     }
 
     /// Calls an export with JSON: an object by parameter name, or an array by position.
@@ -153,10 +143,7 @@ impl Session {
     /// [`ClientError`]
     pub async fn metrics(&self) -> Result<String, ClientError> {
         let request = request(Method::GET, "/v1/metrics".into(), None, Bytes::new())?;
-        let body = self
-            .transport
-            .success(self.transport.send(request).await?, MAX_METRICS)
-            .await?;
+        let body = self.transport.success(self.transport.send(request).await?, MAX_METRICS).await?;
         String::from_utf8(body).map_err(|error| ClientError::UnexpectedResponse(error.to_string()))
     }
 
@@ -171,11 +158,7 @@ impl Session {
             .map_err(|error| ClientError::UnexpectedResponse(error.to_string()))?;
         if body.len() > MAX_CALL_BODY {
             let (length, limit) = (body.len(), MAX_CALL_BODY);
-            return Err(ClientError::RequestTooLarge {
-                what: "arguments",
-                length,
-                limit,
-            });
+            return Err(ClientError::RequestTooLarge { what: "arguments", length, limit });
         }
         let target = format!("/v1/apps/{app}/calls/{}", percent_encoded(export));
         let mut request = request(Method::POST, target, Some(media_type), body)?;
@@ -185,11 +168,9 @@ impl Session {
         }
         let response: CallResponse = self.transport.json(self.transport.send(request).await?).await?;
         match expected {
-            Some(expected) if expected != response.code_hash => Err(ClientError::CodeHash {
-                app: app.to_string(),
-                expected,
-                answered: response.code_hash,
-            }),
+            Some(expected) if expected != response.code_hash => {
+                Err(ClientError::CodeHash { app: app.to_string(), expected, answered: response.code_hash })
+            }
             _ => Ok(response),
         }
     }
@@ -205,9 +186,7 @@ fn request(
     if let Some(media_type) = media_type {
         request = request.header(CONTENT_TYPE, media_type);
     }
-    request
-        .body(full(body))
-        .map_err(|error| ClientError::UnexpectedResponse(error.to_string()))
+    request.body(full(body)).map_err(|error| ClientError::UnexpectedResponse(error.to_string()))
 }
 
 /// All but the unreserved characters of RFC 3986, section 2.3, as `%XX`.

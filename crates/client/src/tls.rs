@@ -17,9 +17,8 @@ pub(crate) fn configuration(identity: Option<&Identity>) -> Result<Arc<ClientCon
     let mut configuration = match identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
-            let (chain, key) = identity
-                .for_tls()
-                .map_err(|error| ClientError::Identity(error.to_string()))?;
+            let (chain, key) =
+                identity.for_tls().map_err(|error| ClientError::Identity(error.to_string()))?;
             builder
                 .with_client_auth_cert(chain, key)
                 .map_err(|error| ClientError::Identity(error.to_string()))?

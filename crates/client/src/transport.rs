@@ -51,34 +51,22 @@ impl Transport {
                 .handshake(stream)
                 .await
                 .map_err(lost)?;
-            (
-                Sender::Http2(sender),
-                tokio::spawn(async { drop(connection.await) }),
-            )
+            (Sender::Http2(sender), tokio::spawn(async { drop(connection.await) }))
         } else {
             let (sender, connection) = http1::Builder::new()
                 .max_buf_size(MAX_HEADERS as usize)
                 .handshake(stream)
                 .await
                 .map_err(lost)?;
-            (
-                Sender::Http1(Mutex::new(sender)),
-                tokio::spawn(async { drop(connection.await) }),
-            )
+            (Sender::Http1(Mutex::new(sender)), tokio::spawn(async { drop(connection.await) }))
         };
         let connection = connection.abort_handle();
-        Ok(Self {
-            sender,
-            server_name: server_name.to_owned(),
-            timeouts,
-            connection,
-        })
+        Ok(Self { sender, server_name: server_name.to_owned(), timeouts, connection })
     }
 
     /// Sends a request whose target is a path, and waits for the head of the response.
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, ClientError> {
-        self.within(request, "waiting for the enclave's answer", self.timeouts.idle)
-            .await
+        self.within(request, "waiting for the enclave's answer", self.timeouts.idle).await
     }
 
     pub(crate) async fn within(
@@ -104,21 +92,17 @@ impl Transport {
             }
             .map_err(|error| ClientError::lost(&error))
         };
-        timeout(limit, response)
-            .await
-            .map_err(|_| ClientError::TimedOut { doing, after: limit })?
+        timeout(limit, response).await.map_err(|_| ClientError::TimedOut { doing, after: limit })?
     }
 
     /// The next piece of a response's body; `None` at its end.
     pub(crate) async fn next(&self, body: &mut Incoming) -> Result<Option<Bytes>, ClientError> {
         let limit = self.timeouts.idle;
         loop {
-            let frame = timeout(limit, body.frame())
-                .await
-                .map_err(|_| ClientError::TimedOut {
-                    doing: "waiting for the rest of the answer",
-                    after: limit,
-                })?;
+            let frame = timeout(limit, body.frame()).await.map_err(|_| ClientError::TimedOut {
+                doing: "waiting for the rest of the answer",
+                after: limit,
+            })?;
             match frame {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(ClientError::lost(&error)),
@@ -183,21 +167,14 @@ impl Transport {
     }
 
     fn add_host(&self, head: &mut request::Parts) -> Result<(), ClientError> {
-        let host = self
-            .server_name
-            .parse()
-            .map_err(|_| ClientError::ServerName(self.server_name.clone()))?;
+        let host = self.server_name.parse().map_err(|_| ClientError::ServerName(self.server_name.clone()))?;
         head.headers.insert(HOST, host);
         Ok(())
     }
 
     fn add_authority(&self, head: &mut request::Parts) -> Result<(), ClientError> {
         let name = &self.server_name;
-        let authority = if name.contains(':') {
-            format!("[{name}]")
-        } else {
-            name.clone()
-        };
+        let authority = if name.contains(':') { format!("[{name}]") } else { name.clone() };
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         head.uri = Uri::builder()
             .scheme("https")
@@ -223,10 +200,7 @@ pub(crate) fn full(body: impl Into<Bytes>) -> Body {
 }
 
 fn is_problem<T>(response: &Response<T>) -> bool {
-    let content_type = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| value.starts_with("application/problem+json"))
 }
 

@@ -1,10 +1,6 @@
 //! A client that is shown anything but the right evidence for its own session sends nothing but the request for it.
 
-#[allow(
-    dead_code,
-    unreachable_pub,
-    reason = "a module of several test programs, each of which uses a part"
-)]
+#[allow(dead_code, unreachable_pub, reason = "a module of several test programs, each of which uses a part")]
 mod enclave;
 #[path = "../../attestation/tests/platform/mod.rs"]
 mod platform;
@@ -27,20 +23,14 @@ async fn the_right_evidence_is_accepted() {
 #[tokio::test]
 async fn wrong_mrenclave() {
     let enclave = FakeEnclave::new();
-    let policy = Policy {
-        mrenclave: Measurement::Exactly(vec![[0xbb; 32]]),
-        ..enclave.policy()
-    };
+    let policy = Policy { mrenclave: Measurement::Exactly(vec![[0xbb; 32]]), ..enclave.policy() };
     refused(&enclave, policy, &[Check::MrEnclave]).await;
 }
 
 #[tokio::test]
 async fn no_mrenclave_given() {
     let enclave = FakeEnclave::new();
-    let policy = Policy {
-        mrenclave: Measurement::Exactly(Vec::new()),
-        ..enclave.policy()
-    };
+    let policy = Policy { mrenclave: Measurement::Exactly(Vec::new()), ..enclave.policy() };
     refused(&enclave, policy, &[Check::MrEnclave]).await;
 }
 
@@ -54,28 +44,15 @@ async fn debug_enclave() {
 #[tokio::test]
 async fn simulated_evidence_where_hardware_is_expected() {
     let enclave = FakeEnclave::new();
-    let policy = Policy {
-        anchor: TrustAnchor::Intel,
-        ..enclave.policy()
-    };
+    let policy = Policy { anchor: TrustAnchor::Intel, ..enclave.policy() };
     refused(&enclave, policy, NO_ROOT).await;
 }
 
 #[tokio::test]
 async fn another_soft_platform() {
     let enclave = FakeEnclave::new();
-    let anchor = TrustAnchor::Simulated {
-        root_fingerprint: [1; 32],
-    };
-    refused(
-        &enclave,
-        Policy {
-            anchor,
-            ..enclave.policy()
-        },
-        NO_ROOT,
-    )
-    .await;
+    let anchor = TrustAnchor::Simulated { root_fingerprint: [1; 32] };
+    refused(&enclave, Policy { anchor, ..enclave.policy() }, NO_ROOT).await;
 }
 
 #[tokio::test]
@@ -97,15 +74,9 @@ async fn quote_over_other_claims() {
 #[tokio::test]
 async fn relayed_evidence() {
     let genuine = FakeEnclave::new();
-    let mut attacker = FakeEnclave {
-        requests: Arc::default(),
-        ..genuine.clone()
-    };
+    let mut attacker = FakeEnclave { requests: Arc::default(), ..genuine.clone() };
     attacker.make_evidence = Arc::new(|attacker, victim| {
-        let own_session = SessionBinding {
-            exporter: [0x0e; 32],
-            nonce: victim.nonce,
-        };
+        let own_session = SessionBinding { exporter: [0x0e; 32], nonce: victim.nonce };
         attacker.evidence(own_session)
     });
     refused(&attacker, genuine.policy(), &[Check::SessionBinding]).await;
@@ -117,11 +88,7 @@ async fn replayed_evidence() {
     let mut enclave = FakeEnclave::new();
     let first = Arc::new(Mutex::new(None));
     enclave.make_evidence = Arc::new(move |enclave, binding| {
-        first
-            .lock()
-            .unwrap()
-            .get_or_insert_with(|| enclave.evidence(binding))
-            .clone()
+        first.lock().unwrap().get_or_insert_with(|| enclave.evidence(binding)).clone()
     });
     let endpoint = enclave.serve().await;
     enclave.client().connect(&endpoint).await.unwrap();
@@ -133,12 +100,8 @@ async fn replayed_evidence() {
 #[tokio::test]
 async fn stale_nonce() {
     let mut enclave = FakeEnclave::new();
-    enclave.make_evidence = Arc::new(|enclave, binding| {
-        enclave.evidence(SessionBinding {
-            nonce: [0; 32],
-            ..binding
-        })
-    });
+    enclave.make_evidence =
+        Arc::new(|enclave, binding| enclave.evidence(SessionBinding { nonce: [0; 32], ..binding }));
     refused(&enclave, enclave.policy(), &[Check::SessionBinding]).await;
 }
 
@@ -160,28 +123,14 @@ async fn wrong_tls_key() {
 async fn wrong_code_hash() {
     let enclave = FakeEnclave::new();
     let policy = enclave.policy().with_app("hello".parse().unwrap(), [0xdd; 32]);
-    refused(
-        &enclave,
-        policy,
-        &[Check::CodeHash {
-            app: "hello".parse().unwrap(),
-        }],
-    )
-    .await;
+    refused(&enclave, policy, &[Check::CodeHash { app: "hello".parse().unwrap() }]).await;
 }
 
 #[tokio::test]
 async fn absent_app() {
     let enclave = FakeEnclave::new();
     let policy = enclave.policy().with_app("absent".parse().unwrap(), CODE_HASH);
-    refused(
-        &enclave,
-        policy,
-        &[Check::CodeHash {
-            app: "absent".parse().unwrap(),
-        }],
-    )
-    .await;
+    refused(&enclave, policy, &[Check::CodeHash { app: "absent".parse().unwrap() }]).await;
 }
 
 #[tokio::test]
@@ -189,10 +138,7 @@ async fn bad_platform_status() {
     let mut enclave = FakeEnclave::new();
     enclave.make_evidence = Arc::new(|enclave, binding| {
         let collateral = serde_json::to_value(enclave.platform.collateral("OutOfDate")).unwrap();
-        cloister_api::EvidenceResponse {
-            collateral: Some(collateral),
-            ..enclave.evidence(binding)
-        }
+        cloister_api::EvidenceResponse { collateral: Some(collateral), ..enclave.evidence(binding) }
     });
     refused(&enclave, enclave.policy(), &[Check::TcbStatus]).await;
 }
@@ -207,18 +153,13 @@ async fn no_collateral() {
     refused(&enclave, enclave.policy(), &[Check::Signatures, Check::TcbStatus]).await;
 
     // The client's own collateral serves as well.
-    let client = enclave
-        .client()
-        .with_collateral(enclave.platform.collateral("UpToDate"));
+    let client = enclave.client().with_collateral(enclave.platform.collateral("UpToDate"));
     assert!(client.connect(&enclave.serve().await).await.is_ok());
 }
 
 async fn refused(enclave: &FakeEnclave, policy: Policy, checks: &[Check]) {
     let endpoint = enclave.serve().await;
-    let error = Client::new(policy)
-        .connect(&endpoint)
-        .await
-        .expect_err("the evidence should be refused");
+    let error = Client::new(policy).connect(&endpoint).await.expect_err("the evidence should be refused");
     assert_eq!(failed(&error), checks);
     assert_eq!(enclave.seen(), ["POST /v1/evidence"], "nothing else was sent");
 }

@@ -1,10 +1,6 @@
 //! Requests over a verified session, and peers that are no enclaves or bad ones.
 
-#[allow(
-    dead_code,
-    unreachable_pub,
-    reason = "a module of several test programs, each of which uses a part"
-)]
+#[allow(dead_code, unreachable_pub, reason = "a module of several test programs, each of which uses a part")]
 mod enclave;
 #[path = "../../attestation/tests/platform/mod.rs"]
 mod platform;
@@ -22,10 +18,7 @@ use tokio::net::TcpListener;
 #[tokio::test]
 async fn requests_go_over_http_2_and_over_http_1_1() {
     for alpn in [vec![b"h2".to_vec()], vec![b"http/1.1".to_vec()], Vec::new()] {
-        let mut enclave = FakeEnclave {
-            alpn,
-            ..FakeEnclave::new()
-        };
+        let mut enclave = FakeEnclave { alpn, ..FakeEnclave::new() };
         enclave.answer = Arc::new(|line, body| match line {
             "GET /v1/apps" => response(200, "application/json", "{\"apps\":[]}"),
             "GET /v1/metrics" => response(200, "text/plain", "calls 1\n"),
@@ -39,15 +32,9 @@ async fn requests_go_over_http_2_and_over_http_1_1() {
         assert!(session.apps().await.unwrap().apps.is_empty());
         assert_eq!(session.metrics().await.unwrap(), "calls 1\n");
         session.remove(&hello).await.unwrap();
-        let answer = session
-            .call_json(&hello, "a:b/c#d", &serde_json::json!([1]))
-            .await
-            .unwrap();
+        let answer = session.call_json(&hello, "a:b/c#d", &serde_json::json!([1])).await.unwrap();
         assert_eq!(answer.result, "[1]");
-        let answer = session
-            .call_wave(&hello, "a:b/c#d", &["\"x\"".to_owned()])
-            .await
-            .unwrap();
+        let answer = session.call_wave(&hello, "a:b/c#d", &["\"x\"".to_owned()]).await.unwrap();
         assert_eq!(answer.result, "[\"\\\"x\\\"\"]");
     }
 }
@@ -78,20 +65,12 @@ async fn an_answer_of_other_code_than_expected_is_dropped() {
     let policy = enclave.policy().with_app(hello.clone(), CODE_HASH);
     let client = cloister_client::Client::new(policy);
     let session = client.connect(&enclave.serve().await).await.unwrap();
-    let error = session
-        .call_json(&hello, "f", &serde_json::json!([]))
-        .await
-        .unwrap_err();
+    let error = session.call_json(&hello, "f", &serde_json::json!([])).await.unwrap_err();
     assert!(matches!(error, ClientError::CodeHash { .. }), "{error}");
 
     // Without an expectation any code may answer.
     let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
-    assert!(
-        session
-            .call_json(&hello, "f", &serde_json::json!([]))
-            .await
-            .is_ok()
-    );
+    assert!(session.call_json(&hello, "f", &serde_json::json!([])).await.is_ok());
 }
 
 #[tokio::test]
@@ -102,19 +81,8 @@ async fn an_identity_is_shown_and_none_is_not() {
     let fingerprint = identity.fingerprint();
     enclave.client().connect(&endpoint).await.unwrap();
     assert!(enclave.clients.lock().unwrap().is_empty());
-    enclave
-        .client()
-        .with_identity(identity)
-        .connect(&endpoint)
-        .await
-        .unwrap();
-    let shown = enclave
-        .clients
-        .lock()
-        .unwrap()
-        .iter()
-        .map(hex::encode)
-        .collect::<Vec<_>>();
+    enclave.client().with_identity(identity).connect(&endpoint).await.unwrap();
+    let shown = enclave.clients.lock().unwrap().iter().map(hex::encode).collect::<Vec<_>>();
     assert_eq!(shown, [fingerprint]);
 }
 
@@ -140,48 +108,25 @@ async fn responses_that_are_too_long_or_nonsense_are_errors() {
         _ => response(500, "text/html", "<h1>oops</h1>"),
     });
     let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
-    assert!(matches!(
-        session.health().await,
-        Err(ClientError::ResponseTooLarge { .. })
-    ));
-    assert!(matches!(
-        session.apps().await,
-        Err(ClientError::UnexpectedResponse(_))
-    ));
-    assert!(matches!(
-        session.metrics().await,
-        Err(ClientError::UnexpectedResponse(_))
-    ));
+    assert!(matches!(session.health().await, Err(ClientError::ResponseTooLarge { .. })));
+    assert!(matches!(session.apps().await, Err(ClientError::UnexpectedResponse(_))));
+    assert!(matches!(session.metrics().await, Err(ClientError::UnexpectedResponse(_))));
     let arguments = serde_json::json!(["x".repeat(cloister_api::MAX_CALL_BODY)]);
-    let error = session
-        .call_json(&"hello".parse().unwrap(), "f", &arguments)
-        .await
-        .unwrap_err();
+    let error = session.call_json(&"hello".parse().unwrap(), "f", &arguments).await.unwrap_err();
     assert!(matches!(error, ClientError::RequestTooLarge { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn a_deploy_reports_upload_and_compilation() {
     for alpn in [b"h2".to_vec(), b"http/1.1".to_vec()] {
-        let mut enclave = FakeEnclave {
-            alpn: vec![alpn],
-            ..FakeEnclave::new()
-        };
+        let mut enclave = FakeEnclave { alpn: vec![alpn], ..FakeEnclave::new() };
         enclave.answer = Arc::new(|line, body| {
             assert_eq!(line, "POST /v1/apps/hello");
             let code_hash = hex::encode(sha256(body));
             let events = [
-                DeployEvent::Received {
-                    bytes: body.len() as u64,
-                    code_hash: code_hash.clone(),
-                },
-                DeployEvent::Compiling {
-                    functions: 3,
-                    elapsed_ms: 10,
-                },
-                DeployEvent::Deployed {
-                    app: Box::new(description(&code_hash)),
-                },
+                DeployEvent::Received { bytes: body.len() as u64, code_hash: code_hash.clone() },
+                DeployEvent::Compiling { functions: 3, elapsed_ms: 10 },
+                DeployEvent::Deployed { app: Box::new(description(&code_hash)) },
             ];
             response(200, cloister_api::NDJSON, lines(&events))
         });
@@ -189,28 +134,16 @@ async fn a_deploy_reports_upload_and_compilation() {
         let wasm = Bytes::from(vec![7; 200_000]);
         let mut progress = Vec::new();
         let deployed = session
-            .deploy(
-                &"hello".parse().unwrap(),
-                wasm.clone(),
-                &DeploySettings::default(),
-                |step| progress.push(step),
-            )
+            .deploy(&"hello".parse().unwrap(), wasm.clone(), &DeploySettings::default(), |step| {
+                progress.push(step)
+            })
             .await
             .unwrap();
         assert_eq!(deployed.summary.code_hash, hex::encode(sha256(&wasm)));
-        assert!(progress.contains(&DeployProgress::Uploaded {
-            sent: 200_000,
-            total: 200_000
-        }));
-        let compiling = DeployEvent::Compiling {
-            functions: 3,
-            elapsed_ms: 10,
-        };
+        assert!(progress.contains(&DeployProgress::Uploaded { sent: 200_000, total: 200_000 }));
+        let compiling = DeployEvent::Compiling { functions: 3, elapsed_ms: 10 };
         assert!(progress.contains(&DeployProgress::Enclave(compiling)));
-        assert!(matches!(
-            progress.last(),
-            Some(DeployProgress::Enclave(DeployEvent::Deployed { .. }))
-        ));
+        assert!(matches!(progress.last(), Some(DeployProgress::Enclave(DeployEvent::Deployed { .. }))));
     }
 }
 
@@ -228,11 +161,7 @@ async fn a_deploy_that_fails_says_why() {
         }
         "POST /v1/apps/exists" => {
             let problem = Problem::new(Code::AppExists, "there is one");
-            response(
-                409,
-                "application/problem+json",
-                serde_json::to_vec(&problem).unwrap(),
-            )
+            response(409, "application/problem+json", serde_json::to_vec(&problem).unwrap())
         }
         "PUT /v1/apps/silent" => response(200, cloister_api::NDJSON, lines(&[DeployEvent::Queued])),
         _ => {
@@ -244,16 +173,7 @@ async fn a_deploy_that_fails_says_why() {
     let settings = DeploySettings::default();
     let deploy = |name: &'static str| {
         let (session, settings) = (&session, &settings);
-        async move {
-            session
-                .deploy(
-                    &name.parse().unwrap(),
-                    Bytes::from_static(b"wasm"),
-                    settings,
-                    |_| {},
-                )
-                .await
-        }
+        async move { session.deploy(&name.parse().unwrap(), Bytes::from_static(b"wasm"), settings, |_| {}).await }
     };
     let code = |error: ClientError| match error {
         ClientError::Problem(problem) => problem.code,
@@ -261,18 +181,9 @@ async fn a_deploy_that_fails_says_why() {
     };
     assert_eq!(code(deploy("failed").await.unwrap_err()), Code::NotAComponent);
     assert_eq!(code(deploy("exists").await.unwrap_err()), Code::AppExists);
-    assert!(matches!(
-        deploy("other-bytes").await,
-        Err(ClientError::CodeHash { .. })
-    ));
-    let silent = session
-        .replace(
-            &"silent".parse().unwrap(),
-            Bytes::from_static(b"wasm"),
-            &settings,
-            |_| {},
-        )
-        .await;
+    assert!(matches!(deploy("other-bytes").await, Err(ClientError::CodeHash { .. })));
+    let silent =
+        session.replace(&"silent".parse().unwrap(), Bytes::from_static(b"wasm"), &settings, |_| {}).await;
     assert!(matches!(silent, Err(ClientError::ConnectionLost(_))));
 }
 
@@ -281,10 +192,7 @@ async fn nobody_listening_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
-    let endpoint = Endpoint {
-        address,
-        server_name: "localhost".to_owned(),
-    };
+    let endpoint = Endpoint { address, server_name: "localhost".to_owned() };
     let error = FakeEnclave::new().client().connect(&endpoint).await.unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
 }
@@ -299,39 +207,15 @@ async fn a_plain_http_server_is_named() {
 #[tokio::test]
 async fn a_silent_peer_is_given_up() {
     let endpoint = peer(None).await;
-    let timeouts = Timeouts {
-        handshake: Duration::from_millis(200),
-        ..Timeouts::default()
-    };
-    let error = FakeEnclave::new()
-        .client()
-        .with_timeouts(timeouts)
-        .connect(&endpoint)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            ClientError::TimedOut {
-                doing: "the TLS handshake",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let timeouts = Timeouts { handshake: Duration::from_millis(200), ..Timeouts::default() };
+    let error = FakeEnclave::new().client().with_timeouts(timeouts).connect(&endpoint).await.unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut { doing: "the TLS handshake", .. }), "{error}");
 }
 
 #[tokio::test]
 async fn a_tls_1_2_server_is_refused() {
-    let enclave = FakeEnclave {
-        tls_version: &rustls::version::TLS12,
-        ..FakeEnclave::new()
-    };
-    let error = enclave
-        .client()
-        .connect(&enclave.serve().await)
-        .await
-        .unwrap_err();
+    let enclave = FakeEnclave { tls_version: &rustls::version::TLS12, ..FakeEnclave::new() };
+    let error = enclave.client().connect(&enclave.serve().await).await.unwrap_err();
     assert!(matches!(error, ClientError::Tls { .. }), "{error}");
     assert!(enclave.seen().is_empty());
 }
@@ -350,11 +234,7 @@ async fn a_tls_server_without_evidence_is_no_enclave() {
             part.insert(0, '!');
             evidence
         });
-        let error = enclave
-            .client()
-            .connect(&enclave.serve().await)
-            .await
-            .unwrap_err();
+        let error = enclave.client().connect(&enclave.serve().await).await.unwrap_err();
         assert!(matches!(error, ClientError::NotAnEnclave { .. }), "{error}");
         assert!(error.to_string().contains(bad), "{error}");
     }
@@ -363,10 +243,7 @@ async fn a_tls_server_without_evidence_is_no_enclave() {
 #[tokio::test]
 async fn a_host_name_that_is_none_is_refused_before_connecting() {
     let enclave = FakeEnclave::new();
-    let endpoint = Endpoint {
-        server_name: "no host".to_owned(),
-        ..enclave.serve().await
-    };
+    let endpoint = Endpoint { server_name: "no host".to_owned(), ..enclave.serve().await };
     let error = enclave.client().connect(&endpoint).await.unwrap_err();
     assert!(matches!(error, ClientError::ServerName(_)), "{error}");
 }
@@ -384,10 +261,7 @@ async fn peer(answer: Option<&'static [u8]>) -> Endpoint {
             }
         }
     });
-    Endpoint {
-        address,
-        server_name: "localhost".to_owned(),
-    }
+    Endpoint { address, server_name: "localhost".to_owned() }
 }
 
 fn call_response(code_hash: &[u8; 32], body: &[u8]) -> http::Response<Bytes> {
@@ -399,10 +273,7 @@ fn call_response(code_hash: &[u8; 32], body: &[u8]) -> http::Response<Bytes> {
 }
 
 fn lines(events: &[DeployEvent]) -> String {
-    events
-        .iter()
-        .map(|event| serde_json::to_string(event).unwrap() + "\n")
-        .collect()
+    events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect()
 }
 
 fn description(code_hash: &str) -> AppDescription {

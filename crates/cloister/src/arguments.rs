@@ -41,12 +41,7 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true, env = "CLOISTER_CODE_HASH", value_name = "HEX", help_heading = TRUST)]
     pub(crate) code_hash: Option<Digest>,
     /// Accept SIMULATED hardware, which protects nothing, if its platform root has this fingerprint
-    #[arg(
-        long,
-        global = true,
-        env = "CLOISTER_ALLOW_SIMULATED",
-        value_name = "ROOT_FINGERPRINT"
-    )]
+    #[arg(long, global = true, env = "CLOISTER_ALLOW_SIMULATED", value_name = "ROOT_FINGERPRINT")]
     #[arg(help_heading = TRUST)]
     pub(crate) allow_simulated: Option<Digest>,
     /// Collateral for verifying the quote offline (JSON); the enclave's own is used otherwise
@@ -151,23 +146,13 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "CLOISTER_SIGSTRUCT", value_name = "FILE")]
     pub(crate) sigstruct: Option<PathBuf>,
     /// Address and port to listen on; port 0 takes a free one
-    #[arg(
-        long,
-        env = "CLOISTER_LISTEN",
-        value_name = "ADDRESS:PORT",
-        default_value = "127.0.0.1:8443"
-    )]
+    #[arg(long, env = "CLOISTER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
     pub(crate) listen: std::net::SocketAddr,
     /// Folder for the platform's and the enclave's state [default: $XDG_STATE_HOME/cloister]
     #[arg(long, env = "CLOISTER_STATE", value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// A key that may deploy and remove apps: its fingerprint, or a PEM file with it; repeat it for several
-    #[arg(
-        long,
-        env = "CLOISTER_OWNER",
-        value_name = "FILE|FINGERPRINT",
-        value_delimiter = ','
-    )]
+    #[arg(long, env = "CLOISTER_OWNER", value_name = "FILE|FINGERPRINT", value_delimiter = ',')]
     pub(crate) owner: Vec<String>,
     /// Where to run the enclave
     #[arg(long, env = "CLOISTER_DEVICE", value_enum, default_value_t)]
@@ -224,7 +209,7 @@ pub(crate) struct LimitArguments {
     /// Wall time [default: 30s]
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Span>,
-    /// Encoded result [default: 4MiB]
+    /// Encoded result [default: 1MiB]
     #[arg(long, value_name = "SIZE")]
     pub(crate) result_size: Option<Size>,
     /// Standard output and error that are kept [default: 64KiB]
@@ -253,12 +238,7 @@ pub(crate) struct CallArguments {
     pub(crate) arguments: Vec<String>,
     /// Arguments as one JSON text: an object by parameter name or an array by position; `-` reads standard input,
     /// `@FILE` reads a file. The result is JSON too
-    #[arg(
-        long,
-        value_name = "JSON|-|@FILE",
-        conflicts_with = "arguments",
-        allow_hyphen_values = true
-    )]
+    #[arg(long, value_name = "JSON|-|@FILE", conflicts_with = "arguments", allow_hyphen_values = true)]
     pub(crate) json: Option<String>,
     /// Print fuel, time and code hash to standard error even where it is not a terminal
     #[arg(long)]
@@ -381,10 +361,7 @@ mod tests {
     fn every_command_shows_an_example() {
         for command in Cli::command().get_subcommands() {
             let help = command.clone().render_long_help().to_string();
-            assert!(
-                help.contains(&format!("cloister {}", command.get_name())),
-                "{help}"
-            );
+            assert!(help.contains(&format!("cloister {}", command.get_name())), "{help}");
         }
     }
 
@@ -392,10 +369,7 @@ mod tests {
     fn the_help_lists_every_exit_code() {
         let help = Cli::command().render_long_help().to_string();
         for code in 0..=7 {
-            assert!(
-                help.contains(&format!("\n  {code}  ")),
-                "{code} is missing in {help}"
-            );
+            assert!(help.contains(&format!("\n  {code}  ")), "{code} is missing in {help}");
         }
     }
 
@@ -420,9 +394,7 @@ mod tests {
             "PATH",
         ])
         .unwrap();
-        let Command::Deploy(deploy) = cli.command else {
-            panic!("not deploy: {:?}", cli.command)
-        };
+        let Command::Deploy(deploy) = cli.command else { panic!("not deploy: {:?}", cli.command) };
         assert_eq!(deploy.name.unwrap().as_str(), "a");
         assert_eq!(deploy.limits.fuel, Some(Fuel(5_000_000)));
         assert_eq!(deploy.limits.memory, Some(Size(1 << 20)));
@@ -431,10 +403,7 @@ mod tests {
         assert_eq!(
             deploy.environment,
             [
-                EnvironmentArgument::Set(EnvironmentVariable {
-                    name: "A".into(),
-                    value: "b=c".into()
-                }),
+                EnvironmentArgument::Set(EnvironmentVariable { name: "A".into(), value: "b=c".into() }),
                 EnvironmentArgument::Inherit("PATH".into()),
             ]
         );
@@ -443,9 +412,7 @@ mod tests {
     #[test]
     fn call_takes_negative_numbers_as_arguments() {
         let cli = parse(&["call", "calc", "add", "-3", "-4.5", "--stats"]).unwrap();
-        let Command::Call(call) = cli.command else {
-            panic!("not call")
-        };
+        let Command::Call(call) = cli.command else { panic!("not call") };
         assert_eq!(call.arguments, ["-3", "-4.5"]);
         assert!(call.stats);
     }
@@ -484,10 +451,7 @@ mod tests {
         .unwrap();
         assert_eq!(cli.global.mrenclave.len(), 2);
         assert_eq!(cli.global.host.as_deref(), Some("h:1"));
-        assert_eq!(
-            (cli.global.format, cli.global.color),
-            (Format::Json, Color::Never)
-        );
+        assert_eq!((cli.global.format, cli.global.color), (Format::Json, Color::Never));
         let cli = parse(&["--quiet", "apps"]).unwrap();
         assert!(cli.global.quiet);
     }
@@ -495,9 +459,7 @@ mod tests {
     #[test]
     fn serve_has_defaults() {
         let cli = parse(&["serve"]).unwrap();
-        let Command::Serve(serve) = cli.command else {
-            panic!("not serve")
-        };
+        let Command::Serve(serve) = cli.command else { panic!("not serve") };
         assert_eq!(serve.listen.to_string(), "127.0.0.1:8443");
         assert_eq!(serve.grace.milliseconds(), 10_000);
         assert_eq!(serve.device, DeviceChoice::Auto);

@@ -18,11 +18,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Profile(#[from] ProfileError),
     #[error("cannot {action} {}: {source}", path.display())]
-    File {
-        action: FileAction,
-        path: PathBuf,
-        source: io::Error,
-    },
+    File { action: FileAction, path: PathBuf, source: io::Error },
     #[error("cannot connect to {host}: {reason}")]
     Connect { host: String, reason: String },
     /// The user has not said which enclave to accept, so nothing was sent.
@@ -30,17 +26,10 @@ pub(crate) enum Failure {
     Unpinned { host: String },
     /// The enclave, its code or its hardware is not what the user accepts, so nothing was sent.
     #[error("{host} is refused, and nothing was sent to it: {}", reasons.join("; "))]
-    Refused {
-        host: String,
-        reasons: Vec<String>,
-        help: Option<String>,
-    },
+    Refused { host: String, reasons: Vec<String>, help: Option<String> },
     /// The enclave refused the request, or the call failed.
     #[error("{}", problem.detail)]
-    Problem {
-        problem: Box<Problem>,
-        help: Option<String>,
-    },
+    Problem { problem: Box<Problem>, help: Option<String> },
     #[error("{host} answered what is not the protocol: {reason}")]
     Protocol { host: String, reason: String },
     /// Other code answered than the one that is pinned; its answer was dropped.
@@ -89,19 +78,13 @@ pub(crate) enum Exit {
 impl Failure {
     /// A failure of the arguments.
     pub(crate) fn usage(what: impl Into<String>) -> Self {
-        Self::Usage {
-            what: what.into(),
-            help: None,
-        }
+        Self::Usage { what: what.into(), help: None }
     }
 
     /// A failure that the enclave reported, with the advice that fits its code.
     pub(crate) fn problem(problem: Problem) -> Self {
         let help = advice(problem.code).map(str::to_owned);
-        Self::Problem {
-            problem: Box::new(problem),
-            help,
-        }
+        Self::Problem { problem: Box::new(problem), help }
     }
 
     /// The code with which the process ends.
@@ -136,11 +119,7 @@ impl Failure {
             text.push_str(&trap_text(trap));
         }
         if !self.suggestions().is_empty() {
-            let _ = writeln!(
-                text,
-                "  did you mean: {}",
-                printable(&self.suggestions().join(", "))
-            );
+            let _ = writeln!(text, "  did you mean: {}", printable(&self.suggestions().join(", ")));
         }
         if let Some(help) = self.help() {
             for (i, line) in help.lines().enumerate() {
@@ -242,11 +221,7 @@ pub(crate) fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<
         .filter(|(distance, candidate)| *distance <= 2.max(candidate.chars().count() / 3))
         .collect();
     scored.sort();
-    scored
-        .into_iter()
-        .take(MAX_SUGGESTIONS)
-        .map(|(_, candidate)| candidate.to_owned())
-        .collect()
+    scored.into_iter().take(MAX_SUGGESTIONS).map(|(_, candidate)| candidate.to_owned()).collect()
 }
 
 #[derive(Serialize)]
@@ -302,18 +277,16 @@ fn advice(code: Code) -> Option<&'static str> {
         Code::CodePoolFull => {
             "`cloister remove` an app that is not needed, or serve an image with a larger code pool"
         }
-        Code::CodeChanged => "`cloister verify` shows what answers now; its owner replaced it since you connected",
+        Code::CodeChanged => {
+            "`cloister verify` shows what answers now; its owner replaced it since you connected"
+        }
         Code::Busy => "try again in a moment",
         _ => return None,
     })
 }
 
 fn trap_text(trap: &Trap) -> String {
-    let mut text = format!(
-        "  reason: {}\n  fuel: {}\n",
-        printable(&trap.reason),
-        grouped(trap.fuel)
-    );
+    let mut text = format!("  reason: {}\n  fuel: {}\n", printable(&trap.reason), grouped(trap.fuel));
     if !trap.backtrace.is_empty() {
         text.push_str("  backtrace, innermost first:\n");
     }
@@ -363,54 +336,16 @@ mod tests {
         let host = || "h:1".to_owned();
         for (failure, expected) in [
             (Failure::Internal("x".into()), 1),
-            (
-                Failure::Enclave {
-                    what: "x".into(),
-                    help: None,
-                },
-                1,
-            ),
+            (Failure::Enclave { what: "x".into(), help: None }, 1),
             (Failure::usage("x"), 2),
             (Failure::Profile(ProfileError::EmptyName), 2),
-            (
-                Failure::File {
-                    action: FileAction::Read,
-                    path: "f".into(),
-                    source: io::Error::other("x"),
-                },
-                2,
-            ),
-            (
-                Failure::Connect {
-                    host: host(),
-                    reason: "x".into(),
-                },
-                3,
-            ),
+            (Failure::File { action: FileAction::Read, path: "f".into(), source: io::Error::other("x") }, 2),
+            (Failure::Connect { host: host(), reason: "x".into() }, 3),
             (Failure::Unpinned { host: host() }, 4),
-            (
-                Failure::Refused {
-                    host: host(),
-                    reasons: vec![],
-                    help: None,
-                },
-                4,
-            ),
+            (Failure::Refused { host: host(), reasons: vec![], help: None }, 4),
             (Failure::OtherCode { reason: "x".into() }, 4),
-            (
-                Failure::Protocol {
-                    host: host(),
-                    reason: "x".into(),
-                },
-                7,
-            ),
-            (
-                Failure::Lost {
-                    host: host(),
-                    reason: "x".into(),
-                },
-                7,
-            ),
+            (Failure::Protocol { host: host(), reason: "x".into() }, 7),
+            (Failure::Lost { host: host(), reason: "x".into() }, 7),
         ] {
             assert_eq!(failure.exit() as u8, expected, "{failure}");
         }
@@ -431,16 +366,8 @@ mod tests {
             reason: "wasm trap: integer divide by zero".into(),
             fuel: 1234,
             backtrace: vec![
-                TrapFrame {
-                    function: Some("calc::divide".into()),
-                    index: 12,
-                    offset: Some(0x1a2b),
-                },
-                TrapFrame {
-                    function: None,
-                    index: 3,
-                    offset: None,
-                },
+                TrapFrame { function: Some("calc::divide".into()), index: 12, offset: Some(0x1a2b) },
+                TrapFrame { function: None, index: 3, offset: None },
             ],
         };
         let problem = Problem::new(Code::GuestTrapped, "'divide' of 'calc' trapped").with_trap(trap);
@@ -472,10 +399,7 @@ mod tests {
     #[test]
     fn nothing_pinned_says_how_to_pin() {
         let text = Failure::Unpinned { host: "h:1".into() }.text(PLAIN);
-        assert!(
-            text.contains("--mrenclave HEX") && text.contains("cloister verify"),
-            "{text}"
-        );
+        assert!(text.contains("--mrenclave HEX") && text.contains("cloister verify"), "{text}");
     }
 
     #[test]

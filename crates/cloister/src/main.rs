@@ -41,34 +41,20 @@ fn main() -> ExitCode {
 fn misused(error: &clap::Error) -> ExitCode {
     let wants_json = {
         let arguments: Vec<_> = std::env::args_os().collect();
-        arguments
-            .windows(2)
-            .any(|pair| pair[0] == "--format" && pair[1] == "json")
+        arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
             || arguments.iter().any(|argument| argument == "--format=json")
             || std::env::var_os("CLOISTER_FORMAT").is_some_and(|format| format == "json")
     };
     if error.use_stderr() && wants_json {
         let text = error.render().to_string();
-        let what = text
-            .strip_prefix("error: ")
-            .unwrap_or(&text)
-            .trim_end()
-            .to_owned();
-        let printer = Printer {
-            format: Format::Json,
-            quiet: true,
-            paint: Paint::PLAIN,
-            error_paint: Paint::PLAIN,
-        };
+        let what = text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned();
+        let printer =
+            Printer { format: Format::Json, quiet: true, paint: Paint::PLAIN, error_paint: Paint::PLAIN };
         printer.failure(&Failure::usage(what));
     } else {
         let _ = error.print();
     }
-    ExitCode::from(if error.use_stderr() {
-        failure::Exit::Usage as u8
-    } else {
-        0
-    })
+    ExitCode::from(if error.use_stderr() { failure::Exit::Usage as u8 } else { 0 })
 }
 
 /// The options that stand on the command line itself, without those from the environment.

@@ -50,9 +50,9 @@ impl Printer {
     pub(crate) fn raw(&self, text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Internal(format!(
-                "cannot write to standard output: {error}"
-            ))),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::Internal(format!("cannot write to standard output: {error}")))
+            }
             _ => Ok(()),
         }
     }
@@ -112,11 +112,7 @@ impl Paint {
     }
 
     fn wrap(self, code: &str, text: &str) -> String {
-        if self.coloured {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.coloured { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
@@ -165,11 +161,7 @@ pub(crate) fn description(app: &AppDescription, paint: Paint) -> String {
     field("owner", &app.summary.owner);
     field(
         "native code",
-        &format!(
-            "{}, compiled in {}",
-            Size(app.code_bytes),
-            elapsed(app.compile_ms.saturating_mul(1000))
-        ),
+        &format!("{}, compiled in {}", Size(app.code_bytes), elapsed(app.compile_ms.saturating_mul(1000))),
     );
     field(
         "limits",
@@ -183,10 +175,7 @@ pub(crate) fn description(app: &AppDescription, paint: Paint) -> String {
         ),
     );
     if !app.environment.is_empty() {
-        field(
-            "environment",
-            &format!("{} (values are secret)", app.environment.join(", ")),
-        );
+        field("environment", &format!("{} (values are secret)", app.environment.join(", ")));
     }
     if !app.imports.is_empty() {
         field("imports", &app.imports.join("\n               "));
@@ -246,16 +235,8 @@ pub(crate) fn cost(response: &CallResponse) -> String {
 }
 
 fn signature(export: &ExportDescription) -> String {
-    let parameters: Vec<String> = export
-        .parameters
-        .iter()
-        .map(|p| format!("{}: {}", p.name, p.ty))
-        .collect();
-    let result = export
-        .result
-        .as_deref()
-        .map(|ty| format!(" -> {ty}"))
-        .unwrap_or_default();
+    let parameters: Vec<String> = export.parameters.iter().map(|p| format!("{}: {}", p.name, p.ty)).collect();
+    let result = export.result.as_deref().map(|ty| format!(" -> {ty}")).unwrap_or_default();
     format!("{}({}){result}", export.name, parameters.join(", "))
 }
 
@@ -285,12 +266,8 @@ fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]
     for row in &rows {
         let mut line = String::new();
         for (i, cell) in row.iter().enumerate() {
-            let width = rows
-                .iter()
-                .filter_map(|row| row.get(i))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0);
+            let width =
+                rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0);
             let _ = write!(line, "{cell:<width$}  ");
         }
         text.push_str(line.trim_end());
@@ -313,12 +290,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn summary(name: &str, size: u64) -> AppSummary {
-        AppSummary {
-            name: name.parse().unwrap(),
-            code_hash: "ab".repeat(32),
-            size,
-            owner: "cd".repeat(32),
-        }
+        AppSummary { name: name.parse().unwrap(), code_hash: "ab".repeat(32), size, owner: "cd".repeat(32) }
     }
 
     fn app() -> AppDescription {
@@ -341,10 +313,7 @@ mod tests {
             exports: vec![
                 ExportDescription {
                     name: "greet".into(),
-                    parameters: vec![ParameterDescription {
-                        name: "name".into(),
-                        ty: "string".into(),
-                    }],
+                    parameters: vec![ParameterDescription { name: "name".into(), ty: "string".into() }],
                     result: Some("string".into()),
                     not_callable: None,
                 },
@@ -370,9 +339,7 @@ mod tests {
 
     #[test]
     fn apps_are_a_table() {
-        let list = AppList {
-            apps: vec![summary("hello", 2_048), summary("a", 12 << 20)],
-        };
+        let list = AppList { apps: vec![summary("hello", 2_048), summary("a", 12 << 20)] };
         let hash = "ab".repeat(32);
         assert_eq!(
             apps(&list),
@@ -382,10 +349,7 @@ mod tests {
                 " ".repeat(57)
             )
         );
-        assert_eq!(
-            apps(&AppList { apps: vec![] }),
-            "no apps; `cloister deploy FILE` makes one\n"
-        );
+        assert_eq!(apps(&AppList { apps: vec![] }), "no apps; `cloister deploy FILE` makes one\n");
     }
 
     #[test]
@@ -393,7 +357,7 @@ mod tests {
         let expected = format!(
             "hello\n  code hash    {}\n  size         2 KiB\n  owner        {}\n  \
              native code  64 KiB, compiled in 20.0 ms\n  \
-             limits       fuel 10,000,000, memory 64 MiB, time 30.00 s, result 4 MiB, log 64 KiB\n  \
+             limits       fuel 10,000,000, memory 64 MiB, time 30.00 s, result 1 MiB, log 64 KiB\n  \
              environment  KEY (values are secret)\n  imports      wasi:random/random@0.2.0\n\
              functions\n  greet(name: string) -> string\n      \
              2 calls, 1 errors; fuel 1,000 to 3,000, mean 2,000; time 10 µs to 2.0 ms, mean 1.0 ms\n  ping()\n  open() -> own<file>\n      cannot be called: it returns a resource\n\
@@ -417,19 +381,12 @@ mod tests {
 
     #[test]
     fn results_are_wave_or_json() {
-        let response = |result| CallResponse {
-            result,
-            fuel: 12_345,
-            wall_us: 850,
-            code_hash: "ab".repeat(32),
-        };
+        let response =
+            |result| CallResponse { result, fuel: 12_345, wall_us: 850, code_hash: "ab".repeat(32) };
         assert_eq!(result(&response(serde_json::json!("\"hi\""))), "\"hi\"\n");
         assert_eq!(result(&response(serde_json::json!(null))), "");
         assert_eq!(json_result(&response(serde_json::json!("hi"))), "\"hi\"\n");
-        assert_eq!(
-            json_result(&response(serde_json::json!({"a": 1}))),
-            "{\n  \"a\": 1\n}\n"
-        );
+        assert_eq!(json_result(&response(serde_json::json!({"a": 1}))), "{\n  \"a\": 1\n}\n");
         assert_eq!(json_result(&response(serde_json::json!(null))), "null\n");
         assert_eq!(
             cost(&response(serde_json::json!(1))),

@@ -73,18 +73,8 @@ impl ProfileFile {
     fn parse(text: &str, path: &Path) -> Result<Self, ProfileError> {
         toml_edit::de::from_str(text).map_err(|source| {
             let start = source.span().map_or(0, |span| span.start.min(text.len()));
-            let line = text
-                .as_bytes()
-                .iter()
-                .take(start)
-                .filter(|b| **b == b'\n')
-                .count()
-                + 1;
-            ProfileError::Malformed {
-                path: path.to_owned(),
-                line,
-                reason: source.message().to_owned(),
-            }
+            let line = text.as_bytes().iter().take(start).filter(|b| **b == b'\n').count() + 1;
+            ProfileError::Malformed { path: path.to_owned(), line, reason: source.message().to_owned() }
         })
     }
 }
@@ -97,13 +87,9 @@ pub(crate) fn set(path: &Path, name: &str, change: &Profile) -> Result<(), Profi
     }
     let text = read(path)?;
     ProfileFile::parse(&text, path)?;
-    let mut document: DocumentMut =
-        text.parse()
-            .map_err(|source: toml_edit::TomlError| ProfileError::Malformed {
-                path: path.to_owned(),
-                line: 1,
-                reason: source.message().to_owned(),
-            })?;
+    let mut document: DocumentMut = text.parse().map_err(|source: toml_edit::TomlError| {
+        ProfileError::Malformed { path: path.to_owned(), line: 1, reason: source.message().to_owned() }
+    })?;
     let not_a_table = || ProfileError::Malformed {
         path: path.to_owned(),
         line: 1,
@@ -120,10 +106,7 @@ pub(crate) fn set(path: &Path, name: &str, change: &Profile) -> Result<(), Profi
 
     let written = document.to_string();
     ProfileFile::parse(&written, path)?;
-    write(path, &written).map_err(|source| ProfileError::Write {
-        path: path.to_owned(),
-        source,
-    })
+    write(path, &written).map_err(|source| ProfileError::Write { path: path.to_owned(), source })
 }
 
 /// The file cannot be used.
@@ -134,17 +117,9 @@ pub(crate) enum ProfileError {
     #[error("cannot write the profile file {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("{}:{line}: {reason}", path.display())]
-    Malformed {
-        path: PathBuf,
-        line: usize,
-        reason: String,
-    },
+    Malformed { path: PathBuf, line: usize, reason: String },
     #[error("no profile '{name}' in {}", path.display())]
-    Unknown {
-        name: String,
-        path: PathBuf,
-        suggestions: Vec<String>,
-    },
+    Unknown { name: String, path: PathBuf, suggestions: Vec<String> },
     #[error("a profile's name is not empty")]
     EmptyName,
 }
@@ -159,22 +134,9 @@ fn apply(profile: &mut dyn toml_edit::TableLike, change: &Profile) {
     put("host", change.host.as_deref().map(Into::into));
     put("key", change.key.as_ref().map(path_text));
     put("collateral", change.collateral.as_ref().map(path_text));
-    put(
-        "simulated_root",
-        change.simulated_root.map(|root| root.to_string().into()),
-    );
+    put("simulated_root", change.simulated_root.map(|root| root.to_string().into()));
     if !change.mrenclave.is_empty() {
-        put(
-            "mrenclave",
-            Some(
-                change
-                    .mrenclave
-                    .iter()
-                    .map(Digest::to_string)
-                    .collect::<Array>()
-                    .into(),
-            ),
-        );
+        put("mrenclave", Some(change.mrenclave.iter().map(Digest::to_string).collect::<Array>().into()));
     }
     if change.code_hashes.is_empty() {
         return;
@@ -191,10 +153,7 @@ fn read(path: &Path) -> Result<String, ProfileError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(source) => Err(ProfileError::Read {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(ProfileError::Read { path: path.to_owned(), source }),
     }
 }
 
@@ -279,18 +238,10 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named_with_its_file_and_line() {
-        let error = parse("[profiles.a]\nhost = 'x'\nmrenclaves = 'y'\n")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("/etc/cloister/config.toml:3: unknown field `mrenclaves`"),
-            "{error}"
-        );
+        let error = parse("[profiles.a]\nhost = 'x'\nmrenclaves = 'y'\n").unwrap_err().to_string();
+        assert!(error.starts_with("/etc/cloister/config.toml:3: unknown field `mrenclaves`"), "{error}");
         let error = parse("\n[profile.a]\nhost = 'x'\n").unwrap_err().to_string();
-        assert!(
-            error.starts_with("/etc/cloister/config.toml:2: unknown field `profile`"),
-            "{error}"
-        );
+        assert!(error.starts_with("/etc/cloister/config.toml:2: unknown field `profile`"), "{error}");
     }
 
     #[test]
@@ -312,10 +263,7 @@ mod tests {
     #[test]
     fn the_default_profile_may_be_absent_but_a_named_one_may_not() {
         let file = parse("[profiles.production]\nhost = 'p'").unwrap();
-        assert_eq!(
-            file.clone().select(None, Path::new(FILE)).unwrap(),
-            Profile::default()
-        );
+        assert_eq!(file.clone().select(None, Path::new(FILE)).unwrap(), Profile::default());
         match file.select(Some("prodution"), Path::new(FILE)) {
             Err(ProfileError::Unknown { suggestions, .. }) => assert_eq!(suggestions, ["production"]),
             other => panic!("{other:?}"),
@@ -326,35 +274,15 @@ mod tests {
     fn set_makes_the_file_and_keeps_comments() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sub/config.toml");
-        let change = Profile {
-            host: Some("a:1".into()),
-            mrenclave: vec![digest(1)],
-            ..Profile::default()
-        };
+        let change = Profile { host: Some("a:1".into()), mrenclave: vec![digest(1)], ..Profile::default() };
         set(&path, "local", &change).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("[profiles.local]\nhost = \"a:1\"\n"), "{text}");
 
         fs::write(&path, format!("# mine\n{text}# end\n")).unwrap();
         let pin = BTreeMap::from([("hello".parse().unwrap(), digest(9))]);
-        set(
-            &path,
-            "local",
-            &Profile {
-                code_hashes: pin,
-                ..Profile::default()
-            },
-        )
-        .unwrap();
-        set(
-            &path,
-            "other.name",
-            &Profile {
-                host: Some("b".into()),
-                ..Profile::default()
-            },
-        )
-        .unwrap();
+        set(&path, "local", &Profile { code_hashes: pin, ..Profile::default() }).unwrap();
+        set(&path, "other.name", &Profile { host: Some("b".into()), ..Profile::default() }).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("# mine\n") && text.contains("# end"), "{text}");
         let file = ProfileFile::load(&path).unwrap();
@@ -371,9 +299,6 @@ mod tests {
         fs::write(&path, "[profiles.a]\nhots = 'x'\n").unwrap();
         assert!(set(&path, "a", &Profile::default()).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "[profiles.a]\nhots = 'x'\n");
-        assert!(matches!(
-            set(&path, "", &Profile::default()),
-            Err(ProfileError::EmptyName)
-        ));
+        assert!(matches!(set(&path, "", &Profile::default()), Err(ProfileError::EmptyName)));
     }
 }

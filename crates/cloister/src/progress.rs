@@ -140,10 +140,7 @@ mod tests {
     use super::*;
 
     fn compiling(elapsed_ms: u64) -> DeployEvent {
-        DeployEvent::Compiling {
-            functions: 1234,
-            elapsed_ms,
-        }
+        DeployEvent::Compiling { functions: 1234, elapsed_ms }
     }
 
     #[test]
@@ -151,22 +148,13 @@ mod tests {
         let mut lines = Lines::default();
         assert_eq!(lines.uploaded(2048), Some("uploading 2 KiB".into()));
         assert_eq!(lines.uploaded(2048), None);
-        let received = DeployEvent::Received {
-            bytes: 2048,
-            code_hash: "ab".into(),
-        };
+        let received = DeployEvent::Received { bytes: 2048, code_hash: "ab".into() };
         assert_eq!(lines.event(&received), Some("received 2 KiB, SHA-256 ab".into()));
         assert!(lines.event(&DeployEvent::Queued).unwrap().starts_with("waiting"));
         assert_eq!(lines.event(&DeployEvent::Queued), None);
-        assert_eq!(
-            lines.event(&compiling(0)),
-            Some("compiling 1,234 functions (0 s)".into())
-        );
+        assert_eq!(lines.event(&compiling(0)), Some("compiling 1,234 functions (0 s)".into()));
         assert_eq!(lines.event(&compiling(9_000)), None);
-        assert_eq!(
-            lines.event(&compiling(10_500)),
-            Some("compiling 1,234 functions (10 s)".into())
-        );
+        assert_eq!(lines.event(&compiling(10_500)), Some("compiling 1,234 functions (10 s)".into()));
         assert_eq!(lines.event(&compiling(11_000)), None);
     }
 
@@ -175,10 +163,7 @@ mod tests {
         let bar = ProgressBar::hidden();
         let mut progress = Progress::Bar(bar.clone());
         progress.uploaded(10, 100);
-        assert_eq!(
-            (bar.position(), bar.length(), bar.message().as_str()),
-            (10, Some(100), "uploading")
-        );
+        assert_eq!((bar.position(), bar.length(), bar.message().as_str()), (10, Some(100), "uploading"));
         progress.event(&compiling(1));
         assert_eq!(bar.message(), "compiling 1,234 functions");
         progress.finish();

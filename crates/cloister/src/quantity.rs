@@ -71,9 +71,7 @@ impl FromStr for Span {
                 _ => return Err(InvalidQuantity::Span),
             };
             let part = scaled(number, factor).ok_or(InvalidQuantity::Span)?;
-            total = total
-                .checked_add(Duration::from_millis(part))
-                .ok_or(InvalidQuantity::Span)?;
+            total = total.checked_add(Duration::from_millis(part)).ok_or(InvalidQuantity::Span)?;
             rest = tail;
         }
         Ok(Self(total))
@@ -178,9 +176,7 @@ pub(crate) fn elapsed(microseconds: u64) -> String {
 }
 
 fn split_number(text: &str) -> (&str, &str) {
-    let end = text
-        .find(|c: char| !(c.is_ascii_digit() || c == '_'))
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '_')).unwrap_or(text.len());
     text.split_at(end)
 }
 
@@ -216,18 +212,7 @@ mod tests {
 
     #[test]
     fn a_size_that_could_mean_two_things_or_does_not_fit_is_refused() {
-        for bad in [
-            "",
-            "M",
-            "64M",
-            "64G",
-            "-1",
-            "1.5MiB",
-            "_1",
-            "64 MiB",
-            "20000000000GiB",
-            "x",
-        ] {
+        for bad in ["", "M", "64M", "64G", "-1", "1.5MiB", "_1", "64 MiB", "20000000000GiB", "x"] {
             assert_eq!(bad.parse::<Size>(), Err(InvalidQuantity::Size), "{bad:?}");
         }
     }
@@ -256,23 +241,9 @@ mod tests {
             ("1m30s250ms", 90_250),
             ("7", 7_000),
         ] {
-            assert_eq!(
-                text.parse::<Span>().unwrap().milliseconds(),
-                milliseconds,
-                "{text}"
-            );
+            assert_eq!(text.parse::<Span>().unwrap().milliseconds(), milliseconds, "{text}");
         }
-        for bad in [
-            "",
-            "s",
-            "30x",
-            "30 s",
-            "-1s",
-            "1.5s",
-            "5s3",
-            "1m m",
-            "99999999999999999999s",
-        ] {
+        for bad in ["", "s", "30x", "30 s", "-1s", "1.5s", "5s3", "1m m", "99999999999999999999s"] {
             assert_eq!(bad.parse::<Span>(), Err(InvalidQuantity::Span), "{bad:?}");
         }
     }
@@ -297,10 +268,7 @@ mod tests {
     fn digests_are_64_hex_digits() {
         let text = "0123456789abcdef".repeat(4);
         assert_eq!(text.parse::<Digest>().unwrap().to_string(), text);
-        assert_eq!(
-            format!("sha256:{text}").parse::<Digest>().unwrap().to_string(),
-            text
-        );
+        assert_eq!(format!("sha256:{text}").parse::<Digest>().unwrap().to_string(), text);
         assert_eq!(text.to_uppercase().parse::<Digest>().unwrap().to_string(), text);
         for bad in ["", "00", "sha256:", &"g".repeat(64), &"0".repeat(66)] {
             assert_eq!(bad.parse::<Digest>(), Err(InvalidQuantity::Digest), "{bad:?}");

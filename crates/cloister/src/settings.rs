@@ -31,19 +31,11 @@ impl Settings {
 
     /// Options (and the environment, which clap has put in their place) before the profile.
     pub(crate) fn merge(global: &GlobalArguments, profile: Profile) -> Result<Self, Failure> {
-        let host = global
-            .host
-            .clone()
-            .or(profile.host)
-            .unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        let host = global.host.clone().or(profile.host).unwrap_or_else(|| DEFAULT_HOST.to_owned());
         Ok(Self {
             host: host.parse()?,
             key: global.key.clone().or(profile.key),
-            mrenclave: if global.mrenclave.is_empty() {
-                profile.mrenclave
-            } else {
-                global.mrenclave.clone()
-            },
+            mrenclave: if global.mrenclave.is_empty() { profile.mrenclave } else { global.mrenclave.clone() },
             simulated_root: global.allow_simulated.or(profile.simulated_root),
             collateral: global.collateral.clone().or(profile.collateral),
             code_hash: global.code_hash,
@@ -108,10 +100,7 @@ impl std::str::FromStr for Host {
         if port == 0 || name.is_empty() || !name.bytes().all(allowed) {
             return Err(bad());
         }
-        Ok(Self {
-            name: name.to_owned(),
-            port,
-        })
+        Ok(Self { name: name.to_owned(), port })
     }
 }
 
@@ -141,10 +130,7 @@ pub(crate) fn default_key_path() -> Result<PathBuf, Failure> {
 /// Where `serve` keeps its state: `$XDG_STATE_HOME/cloister`.
 pub(crate) fn default_state_path() -> Result<PathBuf, Failure> {
     let folders = folders()?;
-    Ok(folders
-        .state_dir()
-        .unwrap_or_else(|| folders.data_local_dir())
-        .to_owned())
+    Ok(folders.state_dir().unwrap_or_else(|| folders.data_local_dir()).to_owned())
 }
 
 fn folders() -> Result<ProjectDirs, Failure> {
@@ -197,11 +183,7 @@ mod tests {
 
     #[test]
     fn options_win_over_the_profile() {
-        let (m, r, c) = (
-            digest(7).to_string(),
-            digest(8).to_string(),
-            digest(9).to_string(),
-        );
+        let (m, r, c) = (digest(7).to_string(), digest(8).to_string(), digest(9).to_string());
         let line = [
             "--host",
             "h:1",
@@ -217,19 +199,9 @@ mod tests {
             "c",
         ];
         let settings = Settings::merge(&global(&line), profile()).unwrap();
-        assert_eq!(
-            settings.host,
-            Host {
-                name: "h".into(),
-                port: 1
-            }
-        );
+        assert_eq!(settings.host, Host { name: "h".into(), port: 1 });
         assert_eq!(settings.key.as_deref(), Some(Path::new("k")));
-        assert_eq!(
-            settings.mrenclave,
-            [digest(7)],
-            "the profile's measurements are not accepted too"
-        );
+        assert_eq!(settings.mrenclave, [digest(7)], "the profile's measurements are not accepted too");
         assert_eq!(settings.simulated_root, Some(digest(8)));
         assert_eq!(settings.collateral.as_deref(), Some(Path::new("c")));
         assert_eq!(settings.code_hash(&"hello".parse().unwrap()), Some(digest(9)));

@@ -14,9 +14,7 @@ struct User {
 
 impl User {
     fn new() -> Self {
-        Self {
-            home: tempfile::tempdir().unwrap(),
-        }
+        Self { home: tempfile::tempdir().unwrap() }
     }
 
     fn path(&self, name: &str) -> String {
@@ -69,11 +67,7 @@ impl Run {
 
 /// An address where nobody listens.
 fn nobody() -> String {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 #[test]
@@ -104,26 +98,15 @@ fn a_file_that_is_not_there_is_named() {
     let user = User::new();
     let run = user.run(&["hash", "/nonexistent/a.wasm"]);
     assert_eq!(run.code(), 2);
-    assert!(
-        run.stderr()
-            .starts_with("error[file]: cannot read /nonexistent/a.wasm: "),
-        "{}",
-        run.stderr()
-    );
+    assert!(run.stderr().starts_with("error[file]: cannot read /nonexistent/a.wasm: "), "{}", run.stderr());
 }
 
 #[test]
 fn hash_prints_for_people_scripts_and_programs() {
     let user = User::new();
     let file = user.write("a.wasm", "abc");
-    assert_eq!(
-        user.run(&["hash", &file]).stdout(),
-        format!("{HASH_OF_ABC}  {file}  (3 B)\n")
-    );
-    assert_eq!(
-        user.run(&["hash", "--quiet", &file]).stdout(),
-        format!("{HASH_OF_ABC}\n")
-    );
+    assert_eq!(user.run(&["hash", &file]).stdout(), format!("{HASH_OF_ABC}  {file}  (3 B)\n"));
+    assert_eq!(user.run(&["hash", "--quiet", &file]).stdout(), format!("{HASH_OF_ABC}\n"));
     let json: serde_json::Value =
         serde_json::from_str(&user.run(&["hash", &file, "--format", "json"]).stdout()).unwrap();
     assert_eq!(json["sha256"], HASH_OF_ABC);
@@ -145,22 +128,11 @@ fn completions_exist_for_every_shell() {
 fn a_profile_is_set_and_shown_and_the_environment_stays_out_of_it() {
     let user = User::new();
     let pin = format!("hello={HASH_OF_ABC}");
-    let set = [
-        "profile",
-        "set",
-        "local",
-        "--mrenclave",
-        HASH_OF_ABC,
-        "--pin",
-        &pin,
-    ];
+    let set = ["profile", "set", "local", "--mrenclave", HASH_OF_ABC, "--pin", &pin];
     let run = user.run_with(&set, &[("CLOISTER_HOST", "elsewhere:1")]);
     assert_eq!(run.code(), 0, "{}", run.stderr());
     let shown = user.run(&["profile", "show", "local"]).stdout();
-    assert!(
-        shown.contains("[profiles.local]") && shown.contains(HASH_OF_ABC),
-        "{shown}"
-    );
+    assert!(shown.contains("[profiles.local]") && shown.contains(HASH_OF_ABC), "{shown}");
     assert!(!shown.contains("elsewhere"), "{shown}");
     let json: serde_json::Value =
         serde_json::from_str(&user.run(&["profile", "show", "--format", "json"]).stdout()).unwrap();
@@ -179,11 +151,7 @@ fn a_broken_profile_file_is_named_with_its_line() {
     let file = user.write("config/cloister/config.toml", "[profiles.default]\nhosst = 'x'\n");
     let run = user.run(&["apps"]);
     assert_eq!(run.code(), 2);
-    assert!(
-        run.stderr().contains(&format!("{file}:2: unknown field `hosst`")),
-        "{}",
-        run.stderr()
-    );
+    assert!(run.stderr().contains(&format!("{file}:2: unknown field `hosst`")), "{}", run.stderr());
 }
 
 #[test]
@@ -198,12 +166,7 @@ fn nothing_is_sent_where_nothing_is_pinned() {
         vec!["describe", "a"],
         vec!["remove", "a"],
         vec!["metrics"],
-        vec![
-            "deploy",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
-            "--name",
-            "a",
-        ],
+        vec!["deploy", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "--name", "a"],
     ] {
         let run = user.run(&[&["--host", &host], line.as_slice()].concat());
         assert_eq!(run.code(), 4, "{line:?}: {}", run.stderr());
@@ -216,15 +179,7 @@ fn nothing_is_sent_where_nothing_is_pinned() {
 fn nobody_there_ends_with_3() {
     let user = User::new();
     let host = nobody();
-    let run = user.run(&[
-        "apps",
-        "--host",
-        &host,
-        "--mrenclave",
-        HASH_OF_ABC,
-        "--key",
-        &key(&user),
-    ]);
+    let run = user.run(&["apps", "--host", &host, "--mrenclave", HASH_OF_ABC, "--key", &key(&user)]);
     assert_eq!(run.code(), 3, "{}", run.stderr());
     assert!(run.stderr().contains(&host), "{}", run.stderr());
     let run = user.run(&["verify", &host, "--format", "json"]);
@@ -266,20 +221,13 @@ fn keygen_makes_a_private_file_and_never_overwrites() {
     assert_eq!(run.code(), 0, "{}", run.stderr());
     let json: serde_json::Value = serde_json::from_str(&run.stdout()).unwrap();
     assert_eq!(json["fingerprint"].as_str().unwrap().len(), 64);
-    assert_eq!(
-        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let before = std::fs::read(&path).unwrap();
     let again = user.run(&["keygen", "--out", &path]);
     assert_eq!(again.code(), 2);
     assert!(again.stderr().contains("exists"), "{}", again.stderr());
     assert_eq!(std::fs::read(&path).unwrap(), before);
-    assert!(
-        user.run(&["keygen"])
-            .stdout()
-            .contains(&user.path("config/cloister/key.pem"))
-    );
+    assert!(user.run(&["keygen"]).stdout().contains(&user.path("config/cloister/key.pem")));
     assert!(Path::new(&user.path("config/cloister/key.pem")).exists());
 }
 
@@ -287,11 +235,7 @@ fn keygen_makes_a_private_file_and_never_overwrites() {
 fn an_image_is_signed_with_a_key_that_is_made_once() {
     let user = User::new();
     let (image, key) = (user.write("a.sgxs", "abc"), user.path("signing.pem"));
-    assert_eq!(
-        user.run(&["image", "sign", &image]).code(),
-        2,
-        "the signing key has no default"
-    );
+    assert_eq!(user.run(&["image", "sign", &image]).code(), 2, "the signing key has no default");
     let sign = || {
         let run = user.run(&["image", "sign", &image, "--key", &key, "--format", "json"]);
         assert_eq!(run.code(), 0, "{}", run.stderr());
@@ -307,13 +251,7 @@ fn an_image_is_signed_with_a_key_that_is_made_once() {
 #[test]
 fn serve_says_which_image_is_missing() {
     let user = User::new();
-    let run = user.run(&[
-        "serve",
-        "--image",
-        "/nonexistent.sgxs",
-        "--state",
-        &user.path("state"),
-    ]);
+    let run = user.run(&["serve", "--image", "/nonexistent.sgxs", "--state", &user.path("state")]);
     assert_eq!(run.code(), 2);
     assert!(
         run.stderr().contains("/nonexistent.sgxs") && run.stderr().contains("xtask image"),
@@ -322,11 +260,7 @@ fn serve_says_which_image_is_missing() {
     );
     let run = user.run(&["serve", "--owner", "nonsense"]);
     assert_eq!(run.code(), 2);
-    assert!(
-        run.stderr().contains("neither a fingerprint nor a file"),
-        "{}",
-        run.stderr()
-    );
+    assert!(run.stderr().contains("neither a fingerprint nor a file"), "{}", run.stderr());
 }
 
 fn key(user: &User) -> String {

@@ -4,7 +4,6 @@ use bytes::{Bytes, BytesMut};
 use cloister_api::{Code, NDJSON, Problem};
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Channel, Either, Full};
-use hyper::body::Body as _;
 use serde::Serialize;
 use std::convert::Infallible;
 use std::time::Duration;

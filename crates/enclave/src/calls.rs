@@ -2,15 +2,16 @@
 
 use crate::app::{App, Ended, Outcome};
 use crate::body;
-use crate::state::Enclave;
+use crate::state::{Enclave, SMALL_BODY};
 use cloister_api::{
     AppName, CallResponse, Code, EXPECTED_CODE_HEADER, MAX_CALL_BODY, Problem, WAVE_ARGUMENTS,
 };
 use cloister_runtime::{Arguments, Call, LogSink};
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::SemaphorePermit;
 
 /// Serves one call.
 ///
@@ -35,6 +36,8 @@ pub(crate) async fn serve(
         )
     })?;
     let patience = Duration::from_millis(enclave.configuration.body_timeout_ms);
+    let small = request.body().size_hint().upper().is_some_and(|most| most <= SMALL_BODY);
+    let _turn = if small { None } else { Some(turn(enclave, patience).await?) };
     let body = body::read(request.into_body(), MAX_CALL_BODY, patience).await?;
     let texts = notation.texts(&body)?;
     let arguments = match &texts {
@@ -70,6 +73,13 @@ pub(crate) async fn serve(
             Err(failure.into_problem())
         }
     }
+}
+
+/// A turn among the calls with large bodies.
+async fn turn(enclave: &Enclave, patience: Duration) -> Result<SemaphorePermit<'_>, Problem> {
+    let busy = || Problem::new(Code::Busy, "other calls with large arguments are under way; try again");
+    let turn = tokio::time::timeout(patience, enclave.large_bodies.acquire()).await;
+    turn.map_err(|_| busy())?.map_err(|_| busy())
 }
 
 /// The app is held from here on, so what is checked is what answers.

@@ -281,7 +281,7 @@ const MAX_MEMORY: u64 = 512 << 20;
 const MAX_TABLE_ELEMENTS: u64 = 10_000_000;
 const MAX_INSTANCES: u64 = 1_000;
 const MAX_HANDLES: u64 = 1_000_000;
-const MAX_RESULT: u64 = 64 << 20;
+const MAX_RESULT: u64 = 16 << 20;
 const MAX_LOG: u64 = 16 << 20;
 const MAX_WALL_TIME_MS: u64 = 3_600_000;
 

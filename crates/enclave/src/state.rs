@@ -17,6 +17,8 @@ pub(crate) struct Enclave {
     pub(crate) attestor: Attestor,
     /// Calls under way.
     pub(crate) calls: Semaphore,
+    /// Calls under way whose body is larger than [`SMALL_BODY`]: each holds it in memory.
+    pub(crate) large_bodies: Semaphore,
     /// Uploads and compiles under way: each holds a component in memory.
     pub(crate) deploys: Semaphore,
     pub(crate) connections: Arc<Semaphore>,
@@ -48,6 +50,7 @@ impl Enclave {
         let attested = attestor.attest(&apps)?;
         Ok(Self {
             calls: Semaphore::new(configuration.max_concurrent_calls as usize),
+            large_bodies: Semaphore::new(MAX_LARGE_BODIES),
             deploys: Semaphore::new(MAX_DEPLOYS),
             connections: Arc::new(Semaphore::new(configuration.max_connections as usize)),
             state: RwLock::new(Arc::new(State { apps, attested })),
@@ -135,6 +138,12 @@ pub(crate) fn unknown_app(name: &AppName, apps: &BTreeMap<AppName, Arc<App>>) ->
 
 /// Apps in one enclave: their claims must fit the evidence.
 pub(crate) const MAX_APPS: usize = 128;
+
+/// Bytes that every call may send without waiting for its turn.
+pub(crate) const SMALL_BODY: u64 = 64 << 10;
+
+/// Of [`cloister_api::MAX_CALL_BODY`] each.
+const MAX_LARGE_BODIES: usize = 4;
 
 /// One compiles while one more uploads and waits.
 const MAX_DEPLOYS: usize = 2;

@@ -230,11 +230,7 @@ mod tests {
             (libc::EOPNOTSUPP, UsercallError::Other),
             (libc::ENOMEM, UsercallError::Other),
         ] {
-            assert_eq!(
-                UsercallError::from(io::Error::from_raw_os_error(errno)),
-                expected,
-                "errno {errno}"
-            );
+            assert_eq!(UsercallError::from(io::Error::from_raw_os_error(errno)), expected, "errno {errno}");
         }
     }
 }

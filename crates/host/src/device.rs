@@ -30,11 +30,7 @@ impl DeviceKind {
 
     /// Hardware where the driver is there, else software.
     pub fn detect() -> Self {
-        if Path::new(Self::DRIVER).exists() {
-            Self::Hardware
-        } else {
-            Self::Soft
-        }
+        if Path::new(Self::DRIVER).exists() { Self::Hardware } else { Self::Soft }
     }
 }
 
@@ -85,9 +81,7 @@ fn load_soft(state: &Path, image: &Path, sigstruct: &Sigstruct) -> Result<Loaded
         base: info.address() as u64,
         size: info.size() as u64,
         threads: threads.into_iter().map(|tcs| Tcs::new(tcs, enter)).collect(),
-        mapping: Mapping::new(info, || {
-            cloister_soft_sgx::last_fault().map(|fault| fault.instruction)
-        }),
+        mapping: Mapping::new(info, || cloister_soft_sgx::last_fault().map(|fault| fault.instruction)),
         quoting: Arc::new(SoftQuoting(platform)),
         soft_root,
     })
@@ -116,9 +110,7 @@ fn load_hardware(image: &Path, sigstruct: &Sigstruct) -> Result<Loaded, HostErro
 
 #[cfg(not(feature = "hardware"))]
 fn load_hardware(_image: &Path, _sigstruct: &Sigstruct) -> Result<Loaded, HostError> {
-    Err(HostError::NoDevice(
-        "this host was built without the feature `hardware`".into(),
-    ))
+    Err(HostError::NoDevice("this host was built without the feature `hardware`".into()))
 }
 
 fn load_with<L: Load>(
@@ -177,22 +169,17 @@ mod tests {
 
     #[test]
     fn the_device_is_the_driver_where_there_is_one() {
-        let expected = if Path::new("/dev/sgx_enclave").exists() {
-            DeviceKind::Hardware
-        } else {
-            DeviceKind::Soft
-        };
+        let expected =
+            if Path::new("/dev/sgx_enclave").exists() { DeviceKind::Hardware } else { DeviceKind::Soft };
         assert_eq!(DeviceKind::detect(), expected);
     }
 
     #[cfg(feature = "hardware")]
     #[test]
     fn quotes_on_hardware_fail_and_say_why() {
-        for request in [
-            QuoteRequest::TargetInfo,
-            QuoteRequest::Quote(Box::new([0; 432])),
-            QuoteRequest::Collateral,
-        ] {
+        for request in
+            [QuoteRequest::TargetInfo, QuoteRequest::Quote(Box::new([0; 432])), QuoteRequest::Collateral]
+        {
             assert!(NoQuoting.answer(request).is_err_and(|why| why.contains("AESM")));
         }
     }

@@ -43,14 +43,7 @@ pub(crate) struct Enclave {
 impl Enclave {
     pub(crate) fn new(host: Host, free: Vec<Tcs>, mapping: Mapping) -> Arc<Self> {
         let (freed, state, changed) = Default::default();
-        Arc::new(Self {
-            host,
-            free: Mutex::new(free),
-            freed,
-            state,
-            changed,
-            mapping,
-        })
+        Arc::new(Self { host, free: Mutex::new(free), freed, state, changed, mapping })
     }
 
     /// Starts the thread that runs the enclave's `main`.
@@ -62,10 +55,7 @@ impl Enclave {
             source: io::ErrorKind::OutOfMemory.into(),
         })?;
         self.spawn(tcs, Entry::Main(Values::main(address, count)))
-            .map_err(|(_, source)| HostError::System {
-                action: "start a thread",
-                source,
-            })
+            .map_err(|(_, source)| HostError::System { action: "start a thread", source })
     }
 
     /// Ends the enclave, unless it already ended: no thread enters it again, and none stays blocked outside.
@@ -131,10 +121,7 @@ impl Enclave {
         if remaining.is_zero() {
             return None;
         }
-        let (state, _) = self
-            .changed
-            .wait_timeout(state, remaining)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (state, _) = self.changed.wait_timeout(state, remaining).unwrap_or_else(PoisonError::into_inner);
         Some(state)
     }
 
@@ -227,10 +214,7 @@ impl Mapping {
     /// `faulting_instruction` says where the last fault of the calling thread was, as an offset from the enclave's
     /// base.
     pub(crate) fn new(owned: impl Any + Send + Sync, faulting_instruction: fn() -> Option<u64>) -> Self {
-        Self {
-            _owned: Box::new(owned),
-            faulting_instruction,
-        }
+        Self { _owned: Box::new(owned), faulting_instruction }
     }
 
     fn faulting_instruction(&self) -> Option<u64> {
@@ -268,10 +252,7 @@ struct Presence {
 impl Presence {
     fn of(enclave: &Arc<Enclave>) -> Self {
         lock(&enclave.state).running += 1;
-        Self {
-            enclave: Arc::clone(enclave),
-            left: false,
-        }
+        Self { enclave: Arc::clone(enclave), left: false }
     }
 
     fn leave(mut self) {

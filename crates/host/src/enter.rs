@@ -19,11 +19,7 @@ pub(crate) struct Tcs {
 impl Tcs {
     /// A TCS of an enclave, with the function for its device.
     pub(crate) fn new(owned: impl sgxs::loader::Tcs, function: EnterFunction) -> Self {
-        Self {
-            address: owned.address() as u64,
-            function,
-            _owned: Box::new(owned),
-        }
+        Self { address: owned.address() as u64, function, _owned: Box::new(owned) }
     }
 
     pub(crate) fn address(&self) -> u64 {
@@ -73,10 +69,7 @@ impl EnterFunction {
     /// `tcs` must be the address of a TCS of an enclave that stays loaded during the call, entered by no other
     /// thread, and the enclave must keep the calling convention of the Fortanix SGX ABI.
     unsafe fn enter(self, tcs: u64, values: Values, panic_text: &PanicText) -> Left {
-        let mut run = EnclaveRun {
-            tcs,
-            ..EnclaveRun::default()
-        };
+        let mut run = EnclaveRun { tcs, ..EnclaveRun::default() };
         let Values([mut p1, mut p2, mut p3, mut p4, mut p5]) = values;
         let status: i32;
         // SAFETY: the seventh argument goes on the stack, which stays aligned to 16 bytes at the call; every register
@@ -107,10 +100,7 @@ impl EnterFunction {
         }
         match (status, run.function) {
             (0, EEXIT) if p1 == 0 => Left::Returned,
-            (0, EEXIT) => Left::Usercall(Usercall {
-                number: p1,
-                arguments: [p2, p3, p4, p5],
-            }),
+            (0, EEXIT) => Left::Usercall(Usercall { number: p1, arguments: [p2, p3, p4, p5] }),
             (0, _) => Left::Fault(Fault {
                 vector: run.exception_vector,
                 error_code: run.exception_error_code,
@@ -192,11 +182,7 @@ impl fmt::Display for Fault {
             21 => "control protection",
             _ => "exception",
         };
-        write!(
-            f,
-            "{name} (vector {}, error code {:#x}",
-            self.vector, self.error_code
-        )?;
+        write!(f, "{name} (vector {}, error code {:#x}", self.vector, self.error_code)?;
         if self.vector == 14 {
             write!(f, ", page {:#x}", self.address)?;
         }
@@ -325,13 +311,7 @@ mod tests {
             unsafe { function(exits_with_usercall).enter(0x1000, Values([10, 11, 12, 13, 14]), &text) };
         match left {
             Left::Usercall(call) => {
-                assert_eq!(
-                    call,
-                    Usercall {
-                        number: 3,
-                        arguments: [10, 11, 12, 13]
-                    }
-                );
+                assert_eq!(call, Usercall { number: 3, arguments: [10, 11, 12, 13] });
             }
             other => panic!("{other:?}"),
         }
@@ -342,25 +322,10 @@ mod tests {
         let text = PanicText::new();
         // SAFETY: the stand-in enters nothing.
         let left = unsafe { function(faults).enter(0x1000, Values::thread(), &text) };
-        let expected = Fault {
-            vector: 14,
-            error_code: 6,
-            address: 0x5000,
-            instruction: None,
-        };
-        assert!(
-            matches!(left, Left::Fault(fault) if fault == expected),
-            "{left:?}"
-        );
-        assert_eq!(
-            expected.to_string(),
-            "page fault (vector 14, error code 0x6, page 0x5000)"
-        );
-        let located = Fault {
-            vector: 6,
-            instruction: Some(0x1234),
-            ..expected
-        };
+        let expected = Fault { vector: 14, error_code: 6, address: 0x5000, instruction: None };
+        assert!(matches!(left, Left::Fault(fault) if fault == expected), "{left:?}");
+        assert_eq!(expected.to_string(), "page fault (vector 14, error code 0x6, page 0x5000)");
+        let located = Fault { vector: 6, instruction: Some(0x1234), ..expected };
         assert_eq!(
             located.to_string(),
             "invalid opcode (vector 6, error code 0x6) at the image's address 0x1234"

@@ -106,16 +106,10 @@ mod tests {
     fn an_event_is_taken_once() {
         let events = EventSet::default();
         events.attach();
-        assert_eq!(
-            events.wait(EV_UNPARK, WAIT_NO, &RUNNING),
-            Err(UsercallError::WouldBlock)
-        );
+        assert_eq!(events.wait(EV_UNPARK, WAIT_NO, &RUNNING), Err(UsercallError::WouldBlock));
         events.send(EV_UNPARK);
         assert_eq!(events.wait(EV_UNPARK, WAIT_INDEFINITE, &RUNNING), Ok(EV_UNPARK));
-        assert_eq!(
-            events.wait(EV_UNPARK, WAIT_NO, &RUNNING),
-            Err(UsercallError::WouldBlock)
-        );
+        assert_eq!(events.wait(EV_UNPARK, WAIT_NO, &RUNNING), Err(UsercallError::WouldBlock));
     }
 
     #[test]
@@ -123,10 +117,7 @@ mod tests {
         let events = EventSet::default();
         events.attach();
         events.send(EV_UNPARK | EV_RETURNQ_NOT_EMPTY);
-        assert_eq!(
-            events.wait(EV_USERCALLQ_NOT_FULL, WAIT_NO, &RUNNING),
-            Err(UsercallError::WouldBlock)
-        );
+        assert_eq!(events.wait(EV_USERCALLQ_NOT_FULL, WAIT_NO, &RUNNING), Err(UsercallError::WouldBlock));
         assert_eq!(events.wait(EV_UNPARK, WAIT_NO, &RUNNING), Ok(EV_UNPARK));
         assert_eq!(events.wait(u64::MAX, WAIT_NO, &RUNNING), Ok(EV_RETURNQ_NOT_EMPTY));
     }

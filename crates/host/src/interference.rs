@@ -48,29 +48,17 @@ pub struct Answer {
 impl Answer {
     /// Turns the answer into an error.
     pub fn fail(&mut self, error: UsercallError) {
-        *self = Self {
-            status: error.code(),
-            value: 0,
-            bytes: Vec::new(),
-        };
+        *self = Self { status: error.code(), value: 0, bytes: Vec::new() };
     }
 
     /// Turns the answer into the end of the stream.
     pub fn end_of_stream(&mut self) {
-        *self = Self {
-            status: 0,
-            value: 0,
-            bytes: Vec::new(),
-        };
+        *self = Self { status: 0, value: 0, bytes: Vec::new() };
     }
 
     /// Replaces the bytes read, and the length with theirs.
     pub fn set_bytes(&mut self, bytes: Vec<u8>) {
-        *self = Self {
-            status: 0,
-            value: bytes.len() as u64,
-            bytes,
-        };
+        *self = Self { status: 0, value: bytes.len() as u64, bytes };
     }
 }
 

@@ -75,23 +75,14 @@ impl Launch {
         let sigstruct = read_sigstruct(&self.sigstruct)?;
         let loaded = device::load(self.device, &self.state, &self.image, &sigstruct)?;
         let load_time = started.elapsed();
-        let Loaded {
-            base,
-            size,
-            mut threads,
-            mapping,
-            quoting,
-            soft_root,
-        } = loaded;
+        let Loaded { base, size, mut threads, mapping, quoting, soft_root } = loaded;
         let offer = Offer {
             listen: self.listen,
             configuration: Arc::new(configuration),
             quotes: Arc::new(Quotes(quoting)),
         };
-        let streams = Streams::new(offer, &self.log).map_err(|source| HostError::System {
-            action: "open the readiness queue",
-            source,
-        })?;
+        let streams = Streams::new(offer, &self.log)
+            .map_err(|source| HostError::System { action: "open the readiness queue", source })?;
         let memory = Memory::new(base..base.saturating_add(size));
         let addresses: Vec<_> = threads.iter().map(|tcs| tcs.address()).collect();
         let host = Host::new(memory, streams, addresses, self.interference);
@@ -104,13 +95,7 @@ impl Launch {
             log: self.log,
             requested: AtomicBool::new(false),
         }));
-        Ok(Running {
-            stopper,
-            measurement: sigstruct.enclavehash,
-            soft_root,
-            load_time,
-            listen: self.listen,
-        })
+        Ok(Running { stopper, measurement: sigstruct.enclavehash, soft_root, load_time, listen: self.listen })
     }
 }
 
@@ -180,10 +165,7 @@ impl Running {
     }
 
     fn cannot_listen(&self, source: io::Error) -> HostError {
-        HostError::Listen {
-            address: self.listen,
-            source,
-        }
+        HostError::Listen { address: self.listen, source }
     }
 
     fn enclave(&self) -> &Arc<Enclave> {
@@ -212,10 +194,7 @@ impl Stopper {
         let theirs = self.clone();
         let started = thread::Builder::new().name("grace".into()).spawn(move || {
             if !theirs.0.enclave.wait_for_end(Some(theirs.0.grace)) {
-                theirs
-                    .0
-                    .log
-                    .host("the enclave did not finish in time and is stopped");
+                theirs.0.log.host("the enclave did not finish in time and is stopped");
                 theirs.force();
             }
         });
@@ -248,10 +227,7 @@ fn read_sigstruct(path: &Path) -> Result<Sigstruct, HostError> {
         path: path.to_owned(),
         source,
     })?;
-    let wrong = || HostError::Sigstruct {
-        path: path.to_owned(),
-        length: bytes.len(),
-    };
+    let wrong = || HostError::Sigstruct { path: path.to_owned(), length: bytes.len() };
     if bytes.len() != SIGSTRUCT_LEN {
         return Err(wrong());
     }
@@ -260,9 +236,7 @@ fn read_sigstruct(path: &Path) -> Result<Sigstruct, HostError> {
 
 /// `io::Error` does not clone; its kind and text do.
 fn copy(error: &io::Error) -> io::Error {
-    error
-        .raw_os_error()
-        .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 /// Default of [`Launch::grace`].
@@ -273,11 +247,8 @@ mod tests {
     use super::*;
 
     fn launch(folder: &Path) -> Launch {
-        let mut launch = Launch::new(
-            folder.join("image.sgxs"),
-            folder.join("image.sig"),
-            folder.join("state"),
-        );
+        let mut launch =
+            Launch::new(folder.join("image.sgxs"), folder.join("image.sig"), folder.join("state"));
         launch.device = DeviceKind::Soft;
         launch.log = LogSink::discard();
         launch
@@ -298,10 +269,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("image.sig"), [0; 100]).unwrap();
         let error = launch(folder.path()).start().unwrap_err();
-        assert!(
-            matches!(error, HostError::Sigstruct { length: 100, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, HostError::Sigstruct { length: 100, .. }), "{error}");
     }
 
     #[test]
@@ -318,10 +286,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut launch = launch(folder.path());
         launch.configuration = vec![b' '; cloister_frames::MAX_FRAME + 1];
-        assert!(matches!(
-            launch.start().unwrap_err(),
-            HostError::ConfigurationTooLong(_)
-        ));
+        assert!(matches!(launch.start().unwrap_err(), HostError::ConfigurationTooLong(_)));
     }
 
     #[cfg(feature = "hardware")]

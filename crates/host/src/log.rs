@@ -74,11 +74,7 @@ pub(crate) struct LogStream {
 
 impl LogStream {
     pub(crate) fn new(source: LogSource, sink: LogSink) -> Self {
-        Self {
-            source,
-            sink,
-            line: Mutex::default(),
-        }
+        Self { source, sink, line: Mutex::default() }
     }
 
     /// Adds bytes, and logs the lines that they end. Lines longer than [`MAX_LINE`] are broken.
@@ -138,10 +134,7 @@ mod tests {
         let (stream, lines) = collecting();
         stream.write(b"one\ntw");
         stream.write(b"o\n\nthree");
-        assert_eq!(
-            *lock(&lines),
-            ["enclave error: one", "enclave error: two", "enclave error: "]
-        );
+        assert_eq!(*lock(&lines), ["enclave error: one", "enclave error: two", "enclave error: "]);
         stream.end();
         stream.end();
         assert_eq!(lock(&lines).len(), 4);

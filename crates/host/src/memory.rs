@@ -55,10 +55,7 @@ pub(crate) struct Memory {
 impl Memory {
     /// `enclave` is the range of addresses that belongs to the enclave (ELRANGE).
     pub(crate) fn new(enclave: Range<u64>) -> Self {
-        Self {
-            enclave,
-            allocations: Mutex::default(),
-        }
+        Self { enclave, allocations: Mutex::default() }
     }
 
     /// New memory, never zero its address.
@@ -79,9 +76,7 @@ impl Memory {
             return Err(UsercallError::Other);
         }
         allocations.total += size;
-        allocations
-            .by_address
-            .insert(start as u64, Allocation { layout, borrows: 0 });
+        allocations.by_address.insert(start as u64, Allocation { layout, borrows: 0 });
         Ok(start as u64)
     }
 
@@ -108,12 +103,7 @@ impl Memory {
     /// The memory at a pointer of a usercall, kept from being freed while it is borrowed.
     pub(crate) fn borrow(&self, address: u64, length: u64) -> Result<Borrowed<'_>, Breach> {
         if length == 0 {
-            return Ok(Borrowed {
-                memory: self,
-                allocation: None,
-                start: ptr::dangling_mut(),
-                length: 0,
-            });
+            return Ok(Borrowed { memory: self, allocation: None, start: ptr::dangling_mut(), length: 0 });
         }
         let mut allocations = lock(&self.allocations);
         let Some((&base, allocation)) = allocations.by_address.range_mut(..=address).next_back() else {
@@ -140,9 +130,7 @@ impl Memory {
         }
         let length = bytes.len() as u64;
         let address = self.allocate(length, 1)?;
-        self.borrow(address, length)
-            .map_err(|_| UsercallError::Other)?
-            .copy_from(bytes);
+        self.borrow(address, length).map_err(|_| UsercallError::Other)?.copy_from(bytes);
         Ok((address, length))
     }
 
@@ -156,9 +144,7 @@ impl Memory {
             return Ok((0, 0));
         }
         let address = self.allocate(array.len() as u64, align_of::<u64>() as u64)?;
-        self.borrow(address, array.len() as u64)
-            .map_err(|_| UsercallError::Other)?
-            .copy_from(&array);
+        self.borrow(address, array.len() as u64).map_err(|_| UsercallError::Other)?.copy_from(&array);
         Ok((address, arguments.len() as u64))
     }
 
@@ -322,11 +308,7 @@ mod tests {
             (u64::MAX, 1, UsercallError::InvalidInput),
             (1 << 40, 1, UsercallError::Other),
         ] {
-            assert_eq!(
-                memory.allocate(size, alignment),
-                Err(expected),
-                "{size} {alignment}"
-            );
+            assert_eq!(memory.allocate(size, alignment), Err(expected), "{size} {alignment}");
         }
     }
 
@@ -344,28 +326,16 @@ mod tests {
         let memory = memory();
         let address = memory.allocate(16, 8).unwrap();
         assert!(memory.borrow(address, 16).is_ok());
-        for (start, length) in [
-            (address, 17),
-            (address + 16, 1),
-            (address, u64::MAX),
-            (8, 8),
-            (0, 1),
-        ] {
+        for (start, length) in [(address, 17), (address + 16, 1), (address, u64::MAX), (8, 8), (0, 1)] {
             assert_eq!(
                 memory.borrow(start, length).unwrap_err(),
-                Breach::NotAllocated {
-                    address: start,
-                    length
-                },
+                Breach::NotAllocated { address: start, length },
             );
         }
         let inside = 0x1_0000_1000;
         assert_eq!(
             memory.borrow(inside, 8).unwrap_err(),
-            Breach::InsideEnclave {
-                address: inside,
-                length: 8
-            }
+            Breach::InsideEnclave { address: inside, length: 8 }
         );
         assert!(memory.borrow(inside, 0).unwrap().to_vec(8).is_empty());
     }
@@ -379,10 +349,7 @@ mod tests {
         assert_eq!(memory.free(address, 16), Err(Breach::Freed(address)));
         drop(borrowed);
         assert_eq!(memory.free(address, 16), Ok(()));
-        assert_eq!(
-            memory.free(address, 16),
-            Err(Breach::NotAllocated { address, length: 16 })
-        );
+        assert_eq!(memory.free(address, 16), Err(Breach::NotAllocated { address, length: 16 }));
         assert_eq!(memory.free(address, 0), Ok(()));
     }
 
@@ -394,10 +361,7 @@ mod tests {
         let buffer = memory.borrow(target, 16).unwrap().to_vec(16);
         let address = u64::from_le_bytes(buffer[..8].try_into().unwrap());
         let length = u64::from_le_bytes(buffer[8..].try_into().unwrap());
-        assert_eq!(
-            memory.borrow(address, length).unwrap().to_vec(64),
-            b"127.0.0.1:80"
-        );
+        assert_eq!(memory.borrow(address, length).unwrap().to_vec(64), b"127.0.0.1:80");
         memory.free(address, length).unwrap();
         assert_eq!(memory.answer_bytes(0, b"ignored"), Ok(Ok(())));
         assert!(memory.answer_bytes(0x1_0000_0000, b"x").is_err());

@@ -25,30 +25,15 @@ impl Readiness {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         // Level-triggered: it must be seen by the wait after the one that it ends, too, until someone reads it.
-        epoll::add(
-            &epoll,
-            &wake,
-            epoll::EventData::new_u64(WAKE),
-            epoll::EventFlags::IN,
-        )?;
-        Ok(Self {
-            epoll,
-            wake,
-            shutdown: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
-        })
+        epoll::add(&epoll, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
+        Ok(Self { epoll, wake, shutdown: AtomicBool::new(false), stopped: AtomicBool::new(false) })
     }
 
     /// Reports changes of a socket under `fd` from now on, until the socket is closed.
     pub(crate) fn watch(&self, socket: impl AsFd, fd: u64) -> io::Result<()> {
         let flags =
             epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-        Ok(epoll::add(
-            &self.epoll,
-            socket,
-            epoll::EventData::new_u64(fd),
-            flags,
-        )?)
+        Ok(epoll::add(&self.epoll, socket, epoll::EventData::new_u64(fd), flags)?)
     }
 
     /// Ends a wait: the one under way, or else the next.
@@ -92,11 +77,7 @@ impl Readiness {
                 fd => bytes.extend(event_of(fd, flags).encode()),
             }
         }
-        if bytes.is_empty() {
-            Err(UsercallError::Interrupted)
-        } else {
-            Ok(bytes)
-        }
+        if bytes.is_empty() { Err(UsercallError::Interrupted) } else { Ok(bytes) }
     }
 
     fn woken(&self) -> Option<Event> {
@@ -106,11 +87,7 @@ impl Readiness {
         }
         let _ = rustix::io::read(&self.wake, &mut [0; 8]);
         let requested = self.shutdown.swap(false, Ordering::AcqRel);
-        requested.then_some(Event {
-            fd: SHUTDOWN_FD,
-            readable: true,
-            writable: true,
-        })
+        requested.then_some(Event { fd: SHUTDOWN_FD, readable: true, writable: true })
     }
 }
 
@@ -158,24 +135,10 @@ mod tests {
         let (server, mut client) = pair();
         readiness.watch(&server, 7).unwrap();
         let first = events(&readiness.wait(1024).unwrap());
-        assert_eq!(
-            first,
-            [Event {
-                fd: 7,
-                readable: false,
-                writable: true
-            }]
-        );
+        assert_eq!(first, [Event { fd: 7, readable: false, writable: true }]);
         client.write_all(b"x").unwrap();
         let second = events(&readiness.wait(1024).unwrap());
-        assert_eq!(
-            second,
-            [Event {
-                fd: 7,
-                readable: true,
-                writable: true
-            }]
-        );
+        assert_eq!(second, [Event { fd: 7, readable: true, writable: true }]);
         readiness.wake();
         assert_eq!(readiness.wait(1024), Err(UsercallError::Interrupted));
     }
@@ -188,14 +151,7 @@ mod tests {
         readiness.wait(1024).unwrap();
         drop(client);
         let closed = events(&readiness.wait(1024).unwrap());
-        assert_eq!(
-            closed,
-            [Event {
-                fd: 9,
-                readable: true,
-                writable: true
-            }]
-        );
+        assert_eq!(closed, [Event { fd: 9, readable: true, writable: true }]);
     }
 
     #[test]

@@ -27,10 +27,7 @@ pub(crate) struct ServiceStream {
 
 impl ServiceStream {
     pub(crate) fn new(service: Arc<dyn Service>) -> Self {
-        Self {
-            service,
-            buffers: Mutex::default(),
-        }
+        Self { service, buffers: Mutex::default() }
     }
 
     /// Takes some of `bytes`, up to the end of the frame that they continue, and says how many. A frame that becomes
@@ -69,9 +66,7 @@ impl ServiceStream {
         if buffers.request.0.len() == LENGTH + length {
             let request = std::mem::take(&mut buffers.request.0);
             let answer = self.service.answer(&request[LENGTH..])?;
-            buffers
-                .answer
-                .extend(encode_length(answer.len()).map_err(|_| UsercallError::InvalidData)?);
+            buffers.answer.extend(encode_length(answer.len()).map_err(|_| UsercallError::InvalidData)?);
             buffers.answer.extend(answer);
         }
         Ok(bytes.len() - rest.len())
@@ -91,11 +86,7 @@ impl Configuration {
 
 impl Service for Configuration {
     fn answer(&self, request: &[u8]) -> Result<Vec<u8>, UsercallError> {
-        if request.is_empty() {
-            Ok(self.0.clone())
-        } else {
-            Err(UsercallError::InvalidData)
-        }
+        if request.is_empty() { Ok(self.0.clone()) } else { Err(UsercallError::InvalidData) }
     }
 }
 
@@ -111,18 +102,12 @@ pub(crate) struct Quotes(pub(crate) Arc<dyn Quoting>);
 impl Service for Quotes {
     fn answer(&self, request: &[u8]) -> Result<Vec<u8>, UsercallError> {
         let request = QuoteRequest::decode(request).map_err(|_| UsercallError::InvalidData)?;
-        let response = self
-            .0
-            .answer(request)
-            .unwrap_or_else(QuoteResponse::Failed)
-            .encode();
+        let response = self.0.answer(request).unwrap_or_else(QuoteResponse::Failed).encode();
         if response.len() <= MAX_FRAME {
             return Ok(response);
         }
-        let why = format!(
-            "the platform's answer is {} bytes long, and the limit is {MAX_FRAME}",
-            response.len()
-        );
+        let why =
+            format!("the platform's answer is {} bytes long, and the limit is {MAX_FRAME}", response.len());
         Ok(QuoteResponse::Failed(why).encode())
     }
 }
@@ -209,10 +194,7 @@ mod tests {
     #[test]
     fn a_frame_that_is_too_long_breaks_the_stream() {
         let stream = ServiceStream::new(Arc::new(Echo));
-        assert_eq!(
-            stream.write(&u32::MAX.to_le_bytes()),
-            Err(UsercallError::InvalidData)
-        );
+        assert_eq!(stream.write(&u32::MAX.to_le_bytes()), Err(UsercallError::InvalidData));
         assert_eq!(stream.write(&frame(b"later")), Err(UsercallError::InvalidData));
         assert!(stream.read(10).is_empty());
     }
@@ -232,14 +214,8 @@ mod tests {
         let answer = |request: QuoteRequest| {
             QuoteResponse::decode(&quotes.answer(&request.encode()).unwrap()).unwrap()
         };
-        assert_eq!(
-            answer(QuoteRequest::Quote(Box::new([5; 432]))),
-            QuoteResponse::Quote(vec![5; 432])
-        );
-        assert_eq!(
-            answer(QuoteRequest::TargetInfo),
-            QuoteResponse::Failed("no platform".into())
-        );
+        assert_eq!(answer(QuoteRequest::Quote(Box::new([5; 432]))), QuoteResponse::Quote(vec![5; 432]));
+        assert_eq!(answer(QuoteRequest::TargetInfo), QuoteResponse::Failed("no platform".into()));
         assert!(
             matches!(answer(QuoteRequest::Collateral), QuoteResponse::Failed(why) if why.contains("limit"))
         );

@@ -11,10 +11,8 @@ use crate::launch::Stopper;
 /// # Errors
 /// Where the operating system refuses the handlers or their thread.
 pub fn install_signal_handlers(stopper: Stopper) -> Result<(), HostError> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|source| HostError::System {
-        action: "handle signals",
-        source,
-    })?;
+    let mut signals = Signals::new([SIGINT, SIGTERM])
+        .map_err(|source| HostError::System { action: "handle signals", source })?;
     let handle = move || {
         let mut received = 0;
         for _ in signals.forever() {
@@ -28,10 +26,7 @@ pub fn install_signal_handlers(stopper: Stopper) -> Result<(), HostError> {
         }
     };
     let thread = thread::Builder::new().name("signals".into()).spawn(handle);
-    thread.map(drop).map_err(|source| HostError::System {
-        action: "start a thread",
-        source,
-    })
+    thread.map(drop).map_err(|source| HostError::System { action: "start a thread", source })
 }
 
 /// What shells report for a process that SIGINT ended: 128 and the signal's number.

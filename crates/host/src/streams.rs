@@ -34,22 +34,11 @@ impl Streams {
     pub(crate) fn new(offer: Offer, log: &LogSink) -> io::Result<Self> {
         let standard = [
             (FD_STDIN, Stream::Input),
-            (
-                FD_STDOUT,
-                Stream::Output(LogStream::new(LogSource::EnclaveOutput, log.clone())),
-            ),
-            (
-                FD_STDERR,
-                Stream::Output(LogStream::new(LogSource::EnclaveError, log.clone())),
-            ),
+            (FD_STDOUT, Stream::Output(LogStream::new(LogSource::EnclaveOutput, log.clone()))),
+            (FD_STDERR, Stream::Output(LogStream::new(LogSource::EnclaveError, log.clone()))),
         ];
         Ok(Self {
-            open: RwLock::new(
-                standard
-                    .into_iter()
-                    .map(|(fd, stream)| (fd, Arc::new(stream)))
-                    .collect(),
-            ),
+            open: RwLock::new(standard.into_iter().map(|(fd, stream)| (fd, Arc::new(stream))).collect()),
             next: AtomicU64::new(FD_STDERR + 1),
             readiness: Arc::new(Readiness::new()?),
             offer,
@@ -63,10 +52,7 @@ impl Streams {
 
     /// The stream behind a number. An unknown number is a closed stream: `std` expects `BrokenPipe`.
     pub(crate) fn find(&self, fd: u64) -> Result<Arc<Stream>, UsercallError> {
-        read(&self.open)
-            .get(&fd)
-            .cloned()
-            .ok_or(UsercallError::BrokenPipe)
+        read(&self.open).get(&fd).cloned().ok_or(UsercallError::BrokenPipe)
     }
 
     pub(crate) fn close(&self, fd: u64) {
@@ -92,11 +78,7 @@ impl Streams {
             }
         };
         let stopped = self.listening.is_closed();
-        if stopped
-            || !self
-                .listening
-                .set(Progress::Bound(address, Arc::clone(&listener)))
-        {
+        if stopped || !self.listening.set(Progress::Bound(address, Arc::clone(&listener))) {
             return Err(UsercallError::AddrInUse);
         }
         let fd = self.add(|fd| {

@@ -68,20 +68,10 @@ impl Host {
     ) -> Self {
         let mut slots: Vec<_> = tcs_addresses
             .into_iter()
-            .map(|address| Slot {
-                address,
-                events: EventSet::default(),
-                counts: Counts::default(),
-            })
+            .map(|address| Slot { address, events: EventSet::default(), counts: Counts::default() })
             .collect();
         slots.sort_by_key(|slot| slot.address);
-        Self {
-            memory,
-            streams,
-            slots,
-            stopping: AtomicBool::new(false),
-            interference,
-        }
+        Self { memory, streams, slots, stopping: AtomicBool::new(false), interference }
     }
 
     pub(crate) fn slots(&self) -> &[Slot] {
@@ -89,10 +79,7 @@ impl Host {
     }
 
     pub(crate) fn slot(&self, address: u64) -> Option<&Slot> {
-        let index = self
-            .slots
-            .binary_search_by_key(&address, |slot| slot.address)
-            .ok()?;
+        let index = self.slots.binary_search_by_key(&address, |slot| slot.address).ok()?;
         self.slots.get(index)
     }
 
@@ -157,10 +144,7 @@ impl Host {
             return Ok(value(stream.read(&into).map(|count| count as u64)));
         };
         let result = stream.read(&into);
-        let call = Call {
-            fd: Some(fd),
-            ..about(UsercallKind::Read, &stream, into.len())
-        };
+        let call = Call { fd: Some(fd), ..about(UsercallKind::Read, &stream, into.len()) };
         let mut answer = answer_of(result.map(|count| count as u64));
         answer.bytes = into.to_vec(result.unwrap_or(0));
         interference.answer(&call, &mut answer);
@@ -180,16 +164,10 @@ impl Host {
             Ok(read) => read,
             Err(error) => return Ok(status(Err(error))),
         };
-        let mut answer = Answer {
-            status: 0,
-            value: 0,
-            bytes,
-        };
+        let mut answer = Answer { status: 0, value: 0, bytes };
         if let Some(interference) = &self.interference {
-            let call = Call {
-                fd: Some(fd),
-                ..about(UsercallKind::ReadAlloc, &stream, READ_ALLOC_LEN as usize)
-            };
+            let call =
+                Call { fd: Some(fd), ..about(UsercallKind::ReadAlloc, &stream, READ_ALLOC_LEN as usize) };
             interference.answer(&call, &mut answer);
         }
         let told = self.memory.answer_bytes(target, &answer.bytes)?;
@@ -200,10 +178,7 @@ impl Host {
     }
 
     fn read_into_vec(&self, stream: &Stream, address: u64) -> Result<Vec<u8>, UsercallError> {
-        let buffer = self
-            .memory
-            .borrow(address, READ_ALLOC_LEN)
-            .map_err(|_| UsercallError::Other)?;
+        let buffer = self.memory.borrow(address, READ_ALLOC_LEN).map_err(|_| UsercallError::Other)?;
         stream.read(&buffer).map(|count| buffer.to_vec(count))
     }
 
@@ -216,10 +191,7 @@ impl Host {
         let Some(interference) = &self.interference else {
             return Ok(value(stream.write(&from).map(|count| count as u64)));
         };
-        let call = Call {
-            fd: Some(fd),
-            ..about(UsercallKind::Write, &stream, from.len())
-        };
+        let call = Call { fd: Some(fd), ..about(UsercallKind::Write, &stream, from.len()) };
         let result = self.write_interfered(&**interference, &call, &stream, &from)?;
         let mut answer = answer_of(result);
         interference.answer(&call, &mut answer);
@@ -251,13 +223,7 @@ impl Host {
         let written = stream.write(&changed).map(|count| count as u64);
         drop(changed);
         self.memory.free(address, length)?;
-        Ok(written.map(|count| {
-            if count == length {
-                original.len() as u64
-            } else {
-                count
-            }
-        }))
+        Ok(written.map(|count| if count == length { original.len() as u64 } else { count }))
     }
 
     fn bind(&self, name: u64, length: u64, local: u64) -> Result<Reply, Breach> {
@@ -289,11 +255,7 @@ impl Host {
                 }
             }
         }
-        Ok(self.opened(
-            UsercallKind::AcceptStream,
-            None,
-            accepted.map(|accepted| accepted.fd),
-        ))
+        Ok(self.opened(UsercallKind::AcceptStream, None, accepted.map(|accepted| accepted.fd)))
     }
 
     fn connect(&self, name: u64, length: u64, local: u64, peer: u64) -> Result<Reply, Breach> {
@@ -325,17 +287,8 @@ impl Host {
         let Some(interference) = &self.interference else {
             return value(fd);
         };
-        let stream = fd
-            .ok()
-            .and_then(|fd| self.streams.find(fd).ok())
-            .map(|stream| stream.kind());
-        let call = Call {
-            kind,
-            fd: fd.ok(),
-            stream,
-            name,
-            length: 0,
-        };
+        let stream = fd.ok().and_then(|fd| self.streams.find(fd).ok()).map(|stream| stream.kind());
+        let call = Call { kind, fd: fd.ok(), stream, name, length: 0 };
         let mut answer = answer_of(fd);
         interference.answer(&call, &mut answer);
         pass_on(&answer)
@@ -359,10 +312,7 @@ impl Host {
             self.slots.iter().for_each(|slot| slot.events.send(events));
             return Ok(());
         }
-        self.slot(tcs)
-            .ok_or(UsercallError::InvalidInput)?
-            .events
-            .send(events);
+        self.slot(tcs).ok_or(UsercallError::InvalidInput)?.events.send(events);
         Ok(())
     }
 
@@ -398,16 +348,8 @@ fn code(status: i32) -> u64 {
 
 fn answer_of(result: Result<u64, UsercallError>) -> Answer {
     match result {
-        Ok(value) => Answer {
-            status: 0,
-            value,
-            bytes: Vec::new(),
-        },
-        Err(error) => Answer {
-            status: error.code(),
-            value: 0,
-            bytes: Vec::new(),
-        },
+        Ok(value) => Answer { status: 0, value, bytes: Vec::new() },
+        Err(error) => Answer { status: error.code(), value: 0, bytes: Vec::new() },
     }
 }
 
@@ -416,21 +358,11 @@ fn pass_on(answer: &Answer) -> Reply {
 }
 
 fn bare(kind: UsercallKind) -> Call<'static> {
-    Call {
-        kind,
-        fd: None,
-        stream: None,
-        name: None,
-        length: 0,
-    }
+    Call { kind, fd: None, stream: None, name: None, length: 0 }
 }
 
 fn about(kind: UsercallKind, stream: &Stream, length: usize) -> Call<'static> {
-    Call {
-        stream: Some(stream.kind()),
-        length,
-        ..bare(kind)
-    }
+    Call { stream: Some(stream.kind()), length, ..bare(kind) }
 }
 
 /// The answer of a usercall that returns nothing.

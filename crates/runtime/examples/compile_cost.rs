@@ -13,6 +13,7 @@ fn main() {
         max_function: usize::MAX,
         compile_heap: u64::MAX,
         code_pool: 4 << 30,
+        ..Settings::default()
     };
     let runtime = Runtime::new(settings).expect("the engine starts");
     println!("{:>12} {:>12} {:>12} {:>9}  file", "wasm", "native", "heap peak", "seconds");

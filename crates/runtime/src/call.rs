@@ -1,10 +1,13 @@
 use crate::exports::Export;
 use crate::failure::{CallFailure, FailureReason, Limited, backtrace, classify, encoding_failed};
 use crate::guest::{Guest, HOST_CALL_BYTES, LimitedLog, cross};
-use crate::limits::Bounds;
+use crate::heap::Claim;
+use crate::limits::{Bounds, LimitExceeded};
 use crate::program::Program;
 use cloister_api::Limits;
-use cloister_values::{arguments_from_json, arguments_from_wave, result_to_json, result_to_wave};
+use cloister_values::{
+    argument_cost, arguments_from_json, arguments_from_wave, result_to_json, result_to_wave,
+};
 use cloister_wasi::{LogSink, WasiCtx};
 use std::fmt;
 use std::future::poll_fn;
@@ -70,11 +73,12 @@ impl Program {
         let failed_before =
             |reason| CallFailure { reason, fuel: 0, wall: started.elapsed(), backtrace: Vec::new() };
         let export = self.find(call.export).map_err(failed_before)?;
+        let limits = call.limits;
+        let deadline = started + Duration::from_millis(limits.wall_time_ms).min(LONGEST_CALL);
+        let claim = self.claim(&call, deadline).await.map_err(failed_before)?;
         let arguments = read_arguments(export, call.arguments).map_err(failed_before)?;
 
-        let limits = call.limits;
-        let mut store = self.store(&call).map_err(|_| failed_before(FailureReason::Internal))?;
-        let deadline = started + Duration::from_millis(limits.wall_time_ms).min(LONGEST_CALL);
+        let mut store = self.store(&call, claim).map_err(|_| failed_before(FailureReason::Internal))?;
         let ended = timeout_at(deadline, caught(self.run(&mut store, export, &arguments))).await;
 
         let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
@@ -106,8 +110,26 @@ impl Program {
         }
     }
 
+    /// Heap for everything that the call may come to hold but its memories and tables, which claim as they grow.
+    async fn claim(&self, call: &Call<'_>, deadline: Instant) -> Result<Claim, FailureReason> {
+        let text = match call.arguments {
+            Arguments::Json(body) => body.len(),
+            Arguments::Wave(texts) => texts.iter().map(String::len).sum(),
+        };
+        // The result is held lifted, as JSON, and as text.
+        let result = lifted_bytes(call.limits).saturating_mul(2);
+        let fixed = argument_cost(text).saturating_add(result).saturating_add(CALL_AT_LEAST);
+        let memory = usize::try_from(call.limits.memory).unwrap_or(usize::MAX).min(SURE_MEMORY);
+        let limit_ms = call.limits.wall_time_ms;
+        let claim = timeout_at(deadline, self.parts.heap.claim(fixed, memory)).await;
+        claim.map_err(|_| FailureReason::TimedOut { limit_ms })?.ok_or_else(|| {
+            let limit = LimitExceeded::Heap;
+            FailureReason::LimitExceeded { limit, what: "before it began".to_owned() }
+        })
+    }
+
     /// A store with every bound of the call in force.
-    fn store(&self, call: &Call<'_>) -> wasmtime::Result<Store<Guest>> {
+    fn store(&self, call: &Call<'_>, claim: Claim) -> wasmtime::Result<Store<Guest>> {
         let limits = call.limits;
         let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX);
         let log = LimitedLog::new(Arc::clone(&call.log), limits.log);
@@ -115,13 +137,8 @@ impl Program {
             WasiCtx::builder().environment(Arc::clone(&call.environment)).output(Arc::new(log)).build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
-        let result_bytes = usize::try_from(limits.result).unwrap_or(usize::MAX);
-        let guest = Guest {
-            wasi,
-            table,
-            bounds: Bounds::new(limits),
-            result_bytes: result_bytes.saturating_mul(LIFTED_PER_RESULT_BYTE).saturating_add(LIFTED_AT_LEAST),
-        };
+        let bounds = Bounds::new(limits, claim);
+        let guest = Guest { wasi, table, bounds, result_bytes: lifted_bytes(limits) };
         let mut store = Store::new(self.parts.pre.engine(), guest);
         store.limiter(|guest| &mut guest.bounds);
         store.set_max_component_handles(handles);
@@ -146,6 +163,12 @@ impl Program {
         function.call_async(&mut *store, arguments, &mut results).await?;
         Ok(results.pop())
     }
+}
+
+/// Bytes that the host may hold of a lifted result.
+fn lifted_bytes(limits: &Limits) -> usize {
+    let result = usize::try_from(limits.result).unwrap_or(usize::MAX);
+    result.saturating_mul(LIFTED_PER_RESULT_BYTE).saturating_add(LIFTED_AT_LEAST)
 }
 
 fn read_arguments(export: &Export, arguments: Arguments<'_>) -> Result<Vec<Val>, FailureReason> {
@@ -204,3 +227,7 @@ const LONGEST_NAME: usize = 200;
 /// before its text reaches the limit.
 const LIFTED_PER_RESULT_BYTE: usize = 8;
 const LIFTED_AT_LEAST: usize = 64 << 10;
+/// Bytes that every call takes: the stack of its fiber, the store, its handles.
+const CALL_AT_LEAST: usize = 2 << 20;
+/// Bytes of memory that a call has for sure, whatever others hold.
+const SURE_MEMORY: usize = 2 << 20;

@@ -11,6 +11,7 @@ mod engine;
 mod exports;
 mod failure;
 mod guest;
+mod heap;
 mod imports;
 mod inspect;
 mod limits;

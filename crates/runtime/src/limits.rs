@@ -1,3 +1,4 @@
+use crate::heap::Claim;
 use cloister_api::Limits;
 use wasmtime::ResourceLimiter;
 
@@ -13,17 +14,20 @@ pub(crate) struct Bounds {
     memory: usize,
     table_elements: usize,
     instances: usize,
+    claim: Claim,
     memory_used: usize,
     table_elements_used: usize,
     refused: Option<LimitExceeded>,
 }
 
 impl Bounds {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    /// Bounds of the app, and of what `claim` can still take of the heap.
+    pub(crate) fn new(limits: &Limits, claim: Claim) -> Self {
         Self {
             memory: usize::try_from(limits.memory).unwrap_or(usize::MAX),
             table_elements: usize::try_from(limits.table_elements).unwrap_or(usize::MAX),
             instances: usize::try_from(limits.instances).unwrap_or(usize::MAX),
+            claim,
             memory_used: 0,
             table_elements_used: 0,
             refused: None,
@@ -54,6 +58,9 @@ impl ResourceLimiter for Bounds {
         let added = desired.saturating_sub(current);
         match self.memory_used.checked_add(added) {
             Some(used) if used <= self.memory => {
+                if !self.claim.grow(added) {
+                    return self.refuse(LimitExceeded::Heap);
+                }
                 self.memory_used = used;
                 Ok(true)
             }
@@ -80,6 +87,9 @@ impl ResourceLimiter for Bounds {
         let added = desired.saturating_sub(current);
         match self.table_elements_used.checked_add(added) {
             Some(used) if used <= self.table_elements => {
+                if !self.claim.grow(added.saturating_mul(TABLE_ELEMENT)) {
+                    return self.refuse(LimitExceeded::Heap);
+                }
                 self.table_elements_used = used;
                 Ok(true)
             }
@@ -118,17 +128,34 @@ pub enum LimitExceeded {
     Heap,
 }
 
+/// Bytes of a table's element: a pointer, and as much again while the table moves.
+const TABLE_ELEMENT: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heap::CallHeap;
 
-    fn bounds() -> Bounds {
-        Bounds::new(&Limits { memory: 1000, table_elements: 10, ..Limits::default() })
+    async fn bounds_within(heap: usize) -> Bounds {
+        let claim = CallHeap::new(heap).claim(0, 0).await.unwrap();
+        Bounds::new(&Limits { memory: 1000, table_elements: 10, ..Limits::default() }, claim)
     }
 
-    #[test]
-    fn totals_count_over_all_memories() {
-        let mut bounds = bounds();
+    async fn bounds() -> Bounds {
+        bounds_within(1 << 20).await
+    }
+
+    #[tokio::test]
+    async fn what_is_not_left_of_the_heap_is_refused_by_that_name() {
+        let mut bounds = bounds_within(8192).await;
+        assert!(bounds.memory_growing(0, 100, None).unwrap());
+        assert!(!bounds.memory_growing(100, 200, None).unwrap());
+        assert_eq!(bounds.refused(), Some(LimitExceeded::Heap));
+    }
+
+    #[tokio::test]
+    async fn totals_count_over_all_memories() {
+        let mut bounds = bounds().await;
         assert!(bounds.memory_growing(0, 600, None).unwrap());
         assert!(bounds.memory_growing(0, 400, None).unwrap());
         assert!(!bounds.memory_growing(400, 401, None).unwrap());
@@ -138,9 +165,9 @@ mod tests {
         assert_eq!(bounds.refused(), Some(LimitExceeded::Memory { limit: 1000 }), "the first stays");
     }
 
-    #[test]
-    fn a_failure_does_not_undo_the_count() {
-        let mut bounds = bounds();
+    #[tokio::test]
+    async fn a_failure_does_not_undo_the_count() {
+        let mut bounds = bounds().await;
         assert!(bounds.memory_growing(0, 900, None).unwrap());
         bounds
             .memory_grow_failed(wasmtime::Error::msg("memory growth exceeds memory type's limits"))
@@ -148,9 +175,9 @@ mod tests {
         assert!(!bounds.memory_growing(0, 900, None).unwrap());
     }
 
-    #[test]
-    fn beyond_its_own_maximum_a_memory_reaches_no_bound_of_ours() {
-        let mut bounds = bounds();
+    #[tokio::test]
+    async fn beyond_its_own_maximum_a_memory_reaches_no_bound_of_ours() {
+        let mut bounds = bounds().await;
         assert!(!bounds.memory_growing(0, 900, Some(800)).unwrap());
         assert!(!bounds.table_growing(0, 9, Some(8)).unwrap());
         assert_eq!((bounds.memory_used, bounds.table_elements_used, bounds.refused()), (0, 0, None));

@@ -1,5 +1,6 @@
 use crate::exports::Exports;
 use crate::guest::Guest;
+use crate::heap::CallHeap;
 use crate::pool::Hold;
 use cloister_api::ExportDescription;
 use std::fmt;
@@ -18,6 +19,7 @@ pub struct Program {
 pub(crate) struct Parts {
     pub exports: Exports,
     pub pre: InstancePre<Guest>,
+    pub heap: CallHeap,
     #[expect(dead_code, reason = "it is an account that ends when it is dropped")]
     pub hold: Hold,
     pub code_hash: [u8; 32],

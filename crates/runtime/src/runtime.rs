@@ -2,6 +2,7 @@ use crate::DeployError;
 use crate::engine::engine;
 use crate::exports::Exports;
 use crate::guest::{Guest, linker};
+use crate::heap::CallHeap;
 use crate::imports::check_imports;
 use crate::inspect::{Inspection, inspect};
 use crate::pool::{CodePool, POOL_BYTES, PoolFull, PoolStatistics};
@@ -24,13 +25,21 @@ pub struct Settings {
     pub max_function: usize,
     /// Bytes of heap that compiling one component may be estimated to need.
     pub compile_heap: u64,
+    /// Bytes of heap that all calls under way may hold together.
+    pub call_heap: usize,
     /// Bytes of native code, all programs together. In the image [`POOL_BYTES`], whatever this says.
     pub code_pool: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_component: 16 << 20, max_function: 1 << 20, compile_heap: 2 << 30, code_pool: POOL_BYTES }
+        Self {
+            max_component: 16 << 20,
+            max_function: 1 << 20,
+            compile_heap: 2 << 30,
+            call_heap: 1 << 30,
+            code_pool: POOL_BYTES,
+        }
     }
 }
 
@@ -41,6 +50,7 @@ impl Default for Settings {
 pub struct Runtime {
     engine: Engine,
     linker: Linker<Guest>,
+    heap: CallHeap,
     pool: CodePool,
     settings: Settings,
     /// Held while compiling: memory for one job at a time is what the heap is sized for.
@@ -58,8 +68,9 @@ impl Runtime {
         let engine = engine().map_err(failed)?;
         let linker = linker(&engine).map_err(failed)?;
         let pool = CodePool::new(settings.code_pool);
+        let heap = CallHeap::new(settings.call_heap);
         let (compiled, refused) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { engine, linker, pool, settings, compiling: Mutex::new(()), compiled, refused })
+        Ok(Self { engine, linker, heap, pool, settings, compiling: Mutex::new(()), compiled, refused })
     }
 
     /// Makes a callable program of the bytes of a component. Blocks for as long as compiling takes: seconds for each
@@ -114,6 +125,7 @@ impl Runtime {
         Ok(Program::new(Parts {
             exports: Exports::of(&component, &self.engine)?,
             pre,
+            heap: self.heap.clone(),
             hold,
             code_hash: Sha256::digest(wasm).into(),
             size: wasm.len(),

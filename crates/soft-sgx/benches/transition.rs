@@ -24,30 +24,21 @@ fn main() -> anyhow::Result<()> {
         r8: report.as_mut_ptr() as u64,
         ..Default::default()
     };
-    println!(
-        "system call before a visit         {:>8.0} ns",
-        nanoseconds(system_call)
-    );
+    println!("system call before a visit         {:>8.0} ns", nanoseconds(system_call));
     for (name, operation) in [
         ("enter and exit", Operation::Echo),
         ("enter and exit by ENCLU (a signal)", Operation::ExitByInstruction),
         ("enter, EREPORT, exit", Operation::Report),
     ] {
         let time = nanoseconds(|| {
-            let mut registers = Registers {
-                rdi: operation as u64,
-                ..operands
-            };
+            let mut registers = Registers { rdi: operation as u64, ..operands };
             // SAFETY: The tiny enclave keeps RBP and RSP; the operands are alive.
             let exit = unsafe { enter_tcs(&enclave.tcss[0], &mut registers) };
             assert!(matches!(exit, Ok(Exit::Exited)));
         });
         println!("{name:<34} {time:>8.0} ns");
     }
-    println!(
-        "system call after a visit          {:>8.0} ns",
-        nanoseconds(system_call)
-    );
+    println!("system call after a visit          {:>8.0} ns", nanoseconds(system_call));
     Ok(())
 }
 

@@ -13,13 +13,8 @@ use crate::{
 
 /// Collateral for quotes of the platform that owns `keys`, as JSON.
 pub(crate) fn make(keys: &Keys, certificates: &Certificates, qe: &Identity) -> Result<Vec<u8>, Error> {
-    let now = OffsetDateTime::now_utc()
-        .replace_nanosecond(0)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let period = Period {
-        from: now - CLOCK_SLACK,
-        until: now + LIFETIME,
-    };
+    let now = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let period = Period { from: now - CLOCK_SLACK, until: now + LIFETIME };
     let tcb_info = tcb_info(period)?;
     let qe_identity = qe_identity(period, qe)?;
     let signing_chain = pem_chain(&[&certificates.tcb_signing, &certificates.root]);
@@ -40,10 +35,7 @@ pub(crate) fn make(keys: &Keys, certificates: &Certificates, qe: &Identity) -> R
 /// Certificates in PEM, leaf first.
 pub(crate) fn pem_chain(certificates: &[&[u8]]) -> String {
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-    let blocks: Vec<_> = certificates
-        .iter()
-        .map(|der| pem::Pem::new("CERTIFICATE", der.to_vec()))
-        .collect();
+    let blocks: Vec<_> = certificates.iter().map(|der| pem::Pem::new("CERTIFICATE", der.to_vec())).collect();
     pem::encode_many_config(&blocks, config)
 }
 
@@ -56,8 +48,7 @@ struct Period {
 impl Period {
     fn dates(self) -> Result<(String, String), Error> {
         let format = |date: OffsetDateTime| {
-            date.format(&Rfc3339)
-                .map_err(|_| Error::Machine("its clock shows a year beyond 9999"))
+            date.format(&Rfc3339).map_err(|_| Error::Machine("its clock shows a year beyond 9999"))
         };
         Ok((format(self.from)?, format(self.until)?))
     }

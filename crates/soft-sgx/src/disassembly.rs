@@ -74,31 +74,15 @@ fn parts<'a>(start: u64, length: u64, symbols: &[(u64, u64, &'a str)]) -> Vec<Pa
     let mut at = start;
     for (index, (address, size, name)) in inside.iter().enumerate() {
         if *address > at {
-            parts.push(Part {
-                start: at,
-                end: *address,
-                symbol: None,
-            });
+            parts.push(Part { start: at, end: *address, symbol: None });
         }
         let next = inside.get(index + 1).map_or(end, |symbol| symbol.0);
-        let stop = if *size == 0 {
-            next
-        } else {
-            address.saturating_add(*size).min(next)
-        };
-        parts.push(Part {
-            start: *address,
-            end: stop,
-            symbol: Some(name),
-        });
+        let stop = if *size == 0 { next } else { address.saturating_add(*size).min(next) };
+        parts.push(Part { start: *address, end: stop, symbol: Some(name) });
         at = stop;
     }
     if at < end {
-        parts.push(Part {
-            start: at,
-            end,
-            symbol: None,
-        });
+        parts.push(Part { start: at, end, symbol: None });
     }
     parts
 }
@@ -145,20 +129,11 @@ fn is_forbidden(instruction: &Instruction) -> bool {
                 | Code::Mov_r64_dr
                 | Code::Mov_dr_r64
         ),
-        M::Pop => matches!(
-            instruction.code(),
-            Code::Popw_FS | Code::Popq_FS | Code::Popw_GS | Code::Popq_GS
-        ),
+        M::Pop => matches!(instruction.code(), Code::Popw_FS | Code::Popq_FS | Code::Popw_GS | Code::Popq_GS),
         M::Call => {
-            matches!(
-                instruction.code(),
-                Code::Call_m1616 | Code::Call_m1632 | Code::Call_m1664
-            )
+            matches!(instruction.code(), Code::Call_m1616 | Code::Call_m1632 | Code::Call_m1664)
         }
-        M::Jmp => matches!(
-            instruction.code(),
-            Code::Jmp_m1616 | Code::Jmp_m1632 | Code::Jmp_m1664
-        ),
+        M::Jmp => matches!(instruction.code(), Code::Jmp_m1616 | Code::Jmp_m1632 | Code::Jmp_m1664),
         M::Retf => true,
         _ => false,
     }
@@ -172,11 +147,7 @@ mod tests {
     use super::*;
 
     fn names(code: &[u8]) -> Vec<String> {
-        let part = Part {
-            start: 0x1000,
-            end: 0x1000 + code.len() as u64,
-            symbol: Some("f"),
-        };
+        let part = Part { start: 0x1000, end: 0x1000 + code.len() as u64, symbol: Some("f") };
         let mut findings = Vec::new();
         decode(code, &part, &mut findings);
         findings.into_iter().map(|finding| finding.instruction).collect()
@@ -205,18 +176,10 @@ mod tests {
 
     #[test]
     fn findings_name_address_and_function() {
-        let part = Part {
-            start: 0x1000,
-            end: 0x1003,
-            symbol: Some("f"),
-        };
+        let part = Part { start: 0x1000, end: 0x1003, symbol: Some("f") };
         let mut findings = Vec::new();
         decode(&[0x90, 0x0f, 0xa2], &part, &mut findings);
-        let expected = Finding {
-            address: 0x1001,
-            instruction: "cpuid".into(),
-            symbol: Some("f".into()),
-        };
+        let expected = Finding { address: 0x1001, instruction: "cpuid".into(), symbol: Some("f".into()) };
         assert_eq!(findings, [expected]);
     }
 
@@ -240,18 +203,11 @@ mod tests {
     fn this_program_makes_system_calls() {
         let elf = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let findings = forbidden_instructions(&elf).unwrap();
-        assert!(
-            findings
-                .iter()
-                .any(|finding| finding.instruction == "cpuid" && finding.symbol.is_some())
-        );
+        assert!(findings.iter().any(|finding| finding.instruction == "cpuid" && finding.symbol.is_some()));
     }
 
     #[test]
     fn other_files_are_refused() {
-        assert!(matches!(
-            forbidden_instructions(b"not an ELF file"),
-            Err(Error::Elf(_))
-        ));
+        assert!(matches!(forbidden_instructions(b"not an ELF file"), Err(Error::Elf(_))));
     }
 }

@@ -57,23 +57,9 @@ pub(crate) struct Parts {
 impl Enclave {
     /// Makes the enclave known to [`find`].
     pub(crate) fn register(parts: Parts) -> Arc<Self> {
-        let Parts {
-            identity,
-            cpu,
-            ssa_frame_size,
-            mut threads,
-            pages,
-            region,
-        } = parts;
+        let Parts { identity, cpu, ssa_frame_size, mut threads, pages, region } = parts;
         threads.sort_by_key(|thread| thread.address);
-        let enclave = Arc::new(Self {
-            identity,
-            cpu,
-            ssa_frame_size,
-            threads,
-            pages,
-            region,
-        });
+        let enclave = Arc::new(Self { identity, cpu, ssa_frame_size, threads, pages, region });
         let mut loaded = LOADED.write().unwrap_or_else(PoisonError::into_inner);
         loaded.insert(enclave.base(), Arc::downgrade(&enclave));
         enclave
@@ -92,10 +78,7 @@ impl Enclave {
     }
 
     pub(crate) fn thread(&self, tcs: usize) -> Option<(usize, &ThreadControl)> {
-        let index = self
-            .threads
-            .binary_search_by_key(&tcs, |thread| thread.address)
-            .ok()?;
+        let index = self.threads.binary_search_by_key(&tcs, |thread| thread.address).ok()?;
         Some((index, &self.threads[index]))
     }
 
@@ -110,9 +93,7 @@ impl Enclave {
             return false;
         }
         let last = offset + length.saturating_sub(1);
-        self.pages[offset / PAGE_SIZE..=last / PAGE_SIZE]
-            .iter()
-            .all(|page| page.includes(access))
+        self.pages[offset / PAGE_SIZE..=last / PAGE_SIZE].iter().all(|page| page.includes(access))
     }
 }
 

@@ -168,9 +168,7 @@ pub unsafe fn enter_tcs(tcs: &SoftTcs, registers: &mut Registers) -> std::io::Re
             error_code: run.exception_error_code,
             address: run.exception_addr,
         },
-        _ => Exit::Refused {
-            vector: run.exception_vector,
-        },
+        _ => Exit::Refused { vector: run.exception_vector },
     })
 }
 
@@ -325,9 +323,7 @@ impl Frame {
     }
 
     pub(crate) fn thread(&self) -> &ThreadControl {
-        self.enclave()
-            .thread_at(self.thread)
-            .expect("prepare found this thread")
+        self.enclave().thread_at(self.thread).expect("prepare found this thread")
     }
 
     /// RBP of [`enter`] for this visit.
@@ -401,11 +397,7 @@ extern "C" fn prepare(frame: *mut Frame) -> i32 {
         return 0;
     }
     frame.enclave_gs = thread.gs_base as u64;
-    frame.entry = if function == EENTER {
-        thread.entry as u64
-    } else {
-        frame.resume
-    };
+    frame.entry = if function == EENTER { thread.entry as u64 } else { frame.resume };
     frame.tcs = tcs;
     frame.cssa = cssa.into();
     frame.thread = index;

@@ -121,67 +121,22 @@ mod tests {
     #[test]
     fn every_dependency_changes_the_key() {
         let secret = PlatformSecret::new([7; 32]);
-        let base = KeyDependencies {
-            keyname: 4,
-            ..Default::default()
-        };
+        let base = KeyDependencies { keyname: 4, ..Default::default() };
         let changed = [
-            KeyDependencies {
-                keyname: 3,
-                ..base.clone()
-            },
-            KeyDependencies {
-                keypolicy: 1,
-                ..base.clone()
-            },
-            KeyDependencies {
-                isvprodid: 1,
-                ..base.clone()
-            },
-            KeyDependencies {
-                isvsvn: 1,
-                ..base.clone()
-            },
-            KeyDependencies {
-                attributes: [1; 16],
-                ..base.clone()
-            },
-            KeyDependencies {
-                attributemask: [1; 16],
-                ..base.clone()
-            },
-            KeyDependencies {
-                miscselect: 1,
-                ..base.clone()
-            },
-            KeyDependencies {
-                miscmask: 1,
-                ..base.clone()
-            },
-            KeyDependencies {
-                mrenclave: [1; 32],
-                ..base.clone()
-            },
-            KeyDependencies {
-                mrsigner: [1; 32],
-                ..base.clone()
-            },
-            KeyDependencies {
-                keyid: [1; 32],
-                ..base.clone()
-            },
-            KeyDependencies {
-                cpusvn: [1; 16],
-                ..base.clone()
-            },
-            KeyDependencies {
-                configsvn: 1,
-                ..base.clone()
-            },
-            KeyDependencies {
-                configid: Some([1; 64]),
-                ..base.clone()
-            },
+            KeyDependencies { keyname: 3, ..base.clone() },
+            KeyDependencies { keypolicy: 1, ..base.clone() },
+            KeyDependencies { isvprodid: 1, ..base.clone() },
+            KeyDependencies { isvsvn: 1, ..base.clone() },
+            KeyDependencies { attributes: [1; 16], ..base.clone() },
+            KeyDependencies { attributemask: [1; 16], ..base.clone() },
+            KeyDependencies { miscselect: 1, ..base.clone() },
+            KeyDependencies { miscmask: 1, ..base.clone() },
+            KeyDependencies { mrenclave: [1; 32], ..base.clone() },
+            KeyDependencies { mrsigner: [1; 32], ..base.clone() },
+            KeyDependencies { keyid: [1; 32], ..base.clone() },
+            KeyDependencies { cpusvn: [1; 16], ..base.clone() },
+            KeyDependencies { configsvn: 1, ..base.clone() },
+            KeyDependencies { configid: Some([1; 64]), ..base.clone() },
         ];
         let key = secret.derive(&base);
         assert_eq!(key, secret.derive(&base.clone()));
@@ -193,9 +148,6 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        assert_eq!(
-            format!("{:?}", PlatformSecret::new([0xab; 32])),
-            "PlatformSecret(..)"
-        );
+        assert_eq!(format!("{:?}", PlatformSecret::new([0xab; 32])), "PlatformSecret(..)");
     }
 }

@@ -74,12 +74,7 @@ impl Cpu {
         let key = self.secret.derive(&KeyDependencies {
             configsvn: target.u16(50),
             configid: Some(target.array(64)),
-            ..report_key(
-                &target.array(0),
-                &target.array(32),
-                target.u32(52),
-                &self.report_keyid,
-            )
+            ..report_key(&target.array(0), &target.array(32), target.u32(52), &self.report_keyid)
         });
         let mac = report_mac(&key, &report[..REPORT_BODY_SIZE]);
         report[416..432].copy_from_slice(&mac);
@@ -177,16 +172,8 @@ fn seal_key(id: &Identity, request: &Fields<'_>) -> KeyDependencies {
         attributemask,
         miscselect: id.miscselect & miscmask,
         miscmask: !miscmask,
-        mrenclave: if keypolicy & KEYPOLICY_MRENCLAVE != 0 {
-            id.mrenclave
-        } else {
-            [0; 32]
-        },
-        mrsigner: if keypolicy & KEYPOLICY_MRSIGNER != 0 {
-            id.mrsigner
-        } else {
-            [0; 32]
-        },
+        mrenclave: if keypolicy & KEYPOLICY_MRENCLAVE != 0 { id.mrenclave } else { [0; 32] },
+        mrsigner: if keypolicy & KEYPOLICY_MRSIGNER != 0 { id.mrsigner } else { [0; 32] },
         keyid: request.array(40),
         cpusvn: request.array(8),
         ..Default::default()
@@ -225,10 +212,7 @@ mod tests {
     use super::*;
 
     fn cpu() -> Cpu {
-        Cpu {
-            secret: PlatformSecret::new([9; 32]),
-            report_keyid: [5; 32],
-        }
+        Cpu { secret: PlatformSecret::new([9; 32]), report_keyid: [5; 32] }
     }
 
     fn id() -> Identity {
@@ -253,10 +237,7 @@ mod tests {
 
     #[test]
     fn report_verifies_for_its_target_only() {
-        let target = Identity {
-            mrenclave: [8; 32],
-            ..id()
-        };
+        let target = Identity { mrenclave: [8; 32], ..id() };
         let report = cpu().ereport(&id(), &target_info(&target), &[7; 64]).unwrap();
         assert!(cpu().verify_report(&target, &report));
         assert!(!cpu().verify_report(&id(), &report));
@@ -280,23 +261,12 @@ mod tests {
 
     #[test]
     fn seal_key_follows_its_policy() {
-        let same_signer = Identity {
-            mrenclave: [0x11; 32],
-            ..id()
-        };
+        let same_signer = Identity { mrenclave: [0x11; 32], ..id() };
         let by_signer = cpu().egetkey(&id(), &seal(KEYPOLICY_MRSIGNER, 4)).unwrap();
         let by_enclave = cpu().egetkey(&id(), &seal(KEYPOLICY_MRENCLAVE, 4)).unwrap();
         assert_ne!(by_signer, by_enclave);
-        assert_eq!(
-            by_signer,
-            cpu().egetkey(&same_signer, &seal(KEYPOLICY_MRSIGNER, 4)).unwrap()
-        );
-        assert_ne!(
-            by_enclave,
-            cpu()
-                .egetkey(&same_signer, &seal(KEYPOLICY_MRENCLAVE, 4))
-                .unwrap()
-        );
+        assert_eq!(by_signer, cpu().egetkey(&same_signer, &seal(KEYPOLICY_MRSIGNER, 4)).unwrap());
+        assert_ne!(by_enclave, cpu().egetkey(&same_signer, &seal(KEYPOLICY_MRENCLAVE, 4)).unwrap());
     }
 
     #[test]
@@ -331,9 +301,6 @@ mod tests {
     fn ereport_refuses_reserved_bytes() {
         let mut target = target_info(&id());
         target[200] = 1;
-        assert_eq!(
-            cpu().ereport(&id(), &target, &[0; 64]),
-            Err(LeafError::GeneralProtection)
-        );
+        assert_eq!(cpu().ereport(&id(), &target, &[0; 64]), Err(LeafError::GeneralProtection));
     }
 }

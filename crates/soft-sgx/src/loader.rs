@@ -30,9 +30,7 @@ pub struct SoftSgx {
 impl SoftSgx {
     /// A device whose keys are those of `platform`.
     pub fn new(platform: &SoftPlatform) -> Self {
-        Self {
-            cpu: platform.cpu().clone(),
-        }
+        Self { cpu: platform.cpu().clone() }
     }
 
     fn load_image(
@@ -47,24 +45,12 @@ impl SoftSgx {
             building.add(record)?;
         }
         building.finish_page()?;
-        let identity = initialize(
-            building.measurement.clone().finalize().into(),
-            sigstruct,
-            attributes,
-            miscselect,
-        )?;
+        let identity =
+            initialize(building.measurement.clone().finalize().into(), sigstruct, attributes, miscselect)?;
         let enclave = building.into_enclave(identity, self.cpu.clone())?;
 
-        let tcss = enclave.1.into_iter().map(|address| SoftTcs {
-            address,
-            enclave: enclave.0.clone(),
-        });
-        Ok(Mapping {
-            tcss: tcss.collect(),
-            info: SoftMapping {
-                enclave: enclave.0.clone(),
-            },
-        })
+        let tcss = enclave.1.into_iter().map(|address| SoftTcs { address, enclave: enclave.0.clone() });
+        Ok(Mapping { tcss: tcss.collect(), info: SoftMapping { enclave: enclave.0.clone() } })
     }
 }
 
@@ -166,9 +152,7 @@ impl Building {
         };
         let (size, ssaframesize) = (header.size, header.ssaframesize);
         if !size.is_power_of_two() || size < 2 * PAGE_SIZE as u64 || size > MAX_ENCLAVE_SIZE {
-            return Err(refuse(
-                "the enclave's size is not a power of two from 8 KiB to 64 GiB",
-            ));
+            return Err(refuse("the enclave's size is not a power of two from 8 KiB to 64 GiB"));
         }
         if ssaframesize == 0 || ssaframesize > MAX_SSA_FRAME_PAGES {
             return Err(refuse("the SSA frame is not 1 to 16 pages"));
@@ -219,11 +203,7 @@ impl Building {
         if !offset.is_multiple_of(PAGE_SIZE as u64) || offset >= self.region.size() as u64 {
             return Err(refuse("the page is outside the enclave or not aligned"));
         }
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|previous| offset <= previous.offset)
-        {
+        if self.current.as_ref().is_some_and(|previous| offset <= previous.offset) {
             return Err(refuse("pages are not in ascending order"));
         }
         let permissions = SecinfoFlags::R | SecinfoFlags::W | SecinfoFlags::X;
@@ -253,11 +233,7 @@ impl Building {
             .with(PageAccess::READ, read)
             .with(PageAccess::WRITE, write)
             .with(PageAccess::EXECUTE, execute);
-        self.current = Some(Page {
-            offset,
-            kind,
-            chunks: 0,
-        });
+        self.current = Some(Page { offset, kind, chunks: 0 });
         Ok(())
     }
 
@@ -268,9 +244,7 @@ impl Building {
         };
         let inside = offset.wrapping_sub(page.offset);
         if inside >= PAGE_SIZE as u64 || !inside.is_multiple_of(CHUNK_SIZE as u64) {
-            return Err(refuse(
-                "data outside the page added last, or not aligned to 256 bytes",
-            ));
+            return Err(refuse("data outside the page added last, or not aligned to 256 bytes"));
         }
         let inside = inside as usize;
         let bit = 1 << (inside / CHUNK_SIZE);
@@ -288,12 +262,7 @@ impl Building {
 
     /// A TCS is checked when all of it is known.
     fn finish_page(&mut self) -> Result<(), Error> {
-        let Some(Page {
-            offset,
-            kind: PageKind::Tcs(bytes),
-            ..
-        }) = &self.current
-        else {
+        let Some(Page { offset, kind: PageKind::Tcs(bytes), .. }) = &self.current else {
             return Ok(());
         };
         let thread = self.thread_control(*offset, bytes)?;
@@ -368,10 +337,7 @@ impl Building {
     }
 
     fn refuse(&self, reason: &'static str) -> Error {
-        Error::Layout {
-            offset: self.current.as_ref().map_or(0, |page| page.offset),
-            reason,
-        }
+        Error::Layout { offset: self.current.as_ref().map_or(0, |page| page.offset), reason }
     }
 }
 
@@ -384,17 +350,12 @@ fn initialize(
 ) -> Result<Identity, Error> {
     sigstruct::verify(sigstruct)?;
     if measured != sigstruct.enclavehash {
-        return Err(Error::Measurement {
-            measured,
-            signed: sigstruct.enclavehash,
-        });
+        return Err(Error::Measurement { measured, signed: sigstruct.enclavehash });
     }
     let flags = attributes.flags;
     let supported = AttributesFlags::DEBUG | AttributesFlags::MODE64BIT;
     if flags.bits() & !supported.bits() != 0 {
-        return Err(Error::Attributes(
-            "only DEBUG and MODE64BIT are supported in software",
-        ));
+        return Err(Error::Attributes("only DEBUG and MODE64BIT are supported in software"));
     }
     if !flags.contains(AttributesFlags::MODE64BIT) {
         return Err(Error::Attributes("MODE64BIT is not set"));
@@ -440,11 +401,7 @@ const MAX_SSA_FRAME_PAGES: u32 = 16;
 const CHUNK_SIZE: usize = 256;
 const TCS_DBGOPTIN: u64 = 1;
 const XFRM_LEGACY: u64 = 0b11;
-const WRITABLE: Access = Access {
-    read: true,
-    write: true,
-    execute: false,
-};
+const WRITABLE: Access = Access { read: true, write: true, execute: false };
 /// mov $4, %eax; enclu
 const EEXIT: [u8; 8] = [0xb8, 0x04, 0x00, 0x00, 0x00, 0x0f, 0x01, 0xd7];
 /// jmp *%rbx; int3

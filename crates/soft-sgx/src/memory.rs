@@ -32,12 +32,7 @@ impl Region {
             let base = next_low_base(size);
             if let Ok(mapped) = map(base, size, libc::MAP_FIXED_NOREPLACE) {
                 if mapped == base {
-                    return Ok(Self {
-                        base,
-                        size,
-                        reserved_base: base,
-                        reserved_size: size,
-                    });
+                    return Ok(Self { base, size, reserved_base: base, reserved_size: size });
                 }
                 unmap(mapped, size);
             }
@@ -46,12 +41,7 @@ impl Region {
         let reserved_size = size.checked_mul(2).ok_or(io::ErrorKind::OutOfMemory)?;
         let reserved_base = map(0, reserved_size, 0)?;
         let base = reserved_base.next_multiple_of(size);
-        Ok(Self {
-            base,
-            size,
-            reserved_base,
-            reserved_size,
-        })
+        Ok(Self { base, size, reserved_base, reserved_size })
     }
 
     pub(crate) fn base(&self) -> usize {
@@ -65,10 +55,7 @@ impl Region {
     /// Sets the access to `pages` pages from page number `first` on.
     pub(crate) fn protect(&mut self, first: usize, pages: usize, access: Access) -> io::Result<()> {
         let (offset, length) = (first * PAGE_SIZE, pages * PAGE_SIZE);
-        assert!(
-            offset <= self.size && length <= self.size - offset,
-            "pages outside the region"
-        );
+        assert!(offset <= self.size && length <= self.size - offset, "pages outside the region");
         let mut protection = libc::PROT_NONE;
         // Linux makes PROT_EXEC alone unreadable where the CPU has protection keys; the fault
         // handler must read instructions.
@@ -84,19 +71,12 @@ impl Region {
         // SAFETY: The range lies inside memory that this value owns, and `&mut self` excludes
         // references into it.
         let result = unsafe { libc::mprotect((self.base + offset) as *mut _, length, protection) };
-        if result == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// Copies `data` to `offset`. Those pages must be writable.
     pub(crate) fn write(&mut self, offset: usize, data: &[u8]) {
-        assert!(
-            offset <= self.size && data.len() <= self.size - offset,
-            "write outside the region"
-        );
+        assert!(offset <= self.size && data.len() <= self.size - offset, "write outside the region");
         // SAFETY: The destination lies inside the region, which `&mut self` borrows exclusively;
         // the loader made the pages writable before.
         unsafe { ptr::copy_nonoverlapping(data.as_ptr(), (self.base + offset) as *mut u8, data.len()) };
@@ -105,10 +85,7 @@ impl Region {
     /// The bytes of `pages` pages from page number `first` on. Those pages must be writable.
     pub(crate) fn pages_mut(&mut self, first: usize, pages: usize) -> &mut [u8] {
         let (offset, length) = (first * PAGE_SIZE, pages * PAGE_SIZE);
-        assert!(
-            offset <= self.size && length <= self.size - offset,
-            "pages outside the region"
-        );
+        assert!(offset <= self.size && length <= self.size - offset, "pages outside the region");
         // SAFETY: The range lies inside the region, is initialized (anonymous memory is zero), and
         // `&mut self` borrows it exclusively: no thread enters an enclave that is being loaded.
         unsafe { std::slice::from_raw_parts_mut((self.base + offset) as *mut u8, length) }
@@ -125,11 +102,7 @@ fn map(address: usize, size: usize, flags: libc::c_int) -> io::Result<usize> {
     let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: A new anonymous mapping; MAP_FIXED is not among the flags, so nothing is replaced.
     let mapped = unsafe { libc::mmap(address as *mut _, size, libc::PROT_NONE, flags, -1, 0) };
-    if mapped == libc::MAP_FAILED {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(mapped as usize)
-    }
+    if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(mapped as usize) }
 }
 
 fn unmap(base: usize, size: usize) {
@@ -150,9 +123,7 @@ fn next_low_base(size: usize) -> usize {
         }
     };
     let previous = NEXT
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
-            place(next).checked_add(size)
-        })
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| place(next).checked_add(size))
         .unwrap_or(LOW_START);
     place(previous)
 }
@@ -169,9 +140,7 @@ mod tests {
 
     #[test]
     fn regions_are_naturally_aligned_and_apart() {
-        let regions: Vec<_> = [1 << 12, 1 << 20, 1 << 33]
-            .map(|size| Region::reserve(size).unwrap())
-            .into();
+        let regions: Vec<_> = [1 << 12, 1 << 20, 1 << 33].map(|size| Region::reserve(size).unwrap()).into();
         for region in &regions {
             assert_eq!(region.base() % region.size(), 0);
         }
@@ -181,17 +150,7 @@ mod tests {
     #[test]
     fn pages_hold_what_was_written() {
         let mut region = Region::reserve(2 * PAGE_SIZE).unwrap();
-        region
-            .protect(
-                0,
-                2,
-                Access {
-                    read: true,
-                    write: true,
-                    execute: false,
-                },
-            )
-            .unwrap();
+        region.protect(0, 2, Access { read: true, write: true, execute: false }).unwrap();
         region.write(PAGE_SIZE - 1, b"ab");
         assert_eq!(region.pages_mut(0, 2)[PAGE_SIZE - 1..=PAGE_SIZE], *b"ab");
     }

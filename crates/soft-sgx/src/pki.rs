@@ -77,9 +77,7 @@ impl Key {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key")
-            .field("public", &hex::encode(&self.public))
-            .finish_non_exhaustive()
+        f.debug_struct("Key").field("public", &hex::encode(&self.public)).finish_non_exhaustive()
     }
 }
 
@@ -137,10 +135,7 @@ pub(crate) struct Validity {
 
 impl Default for Validity {
     fn default() -> Self {
-        Self {
-            from: OffsetDateTime::UNIX_EPOCH,
-            until: OffsetDateTime::UNIX_EPOCH,
-        }
+        Self { from: OffsetDateTime::UNIX_EPOCH, until: OffsetDateTime::UNIX_EPOCH }
     }
 }
 
@@ -175,9 +170,7 @@ impl Keys {
     }
 
     pub(crate) fn certify(&self, ppid: &[u8; 16], validity: Validity) -> Result<Certificates, Error> {
-        let root = Authority::Root
-            .parameters(&self.root, validity)
-            .self_signed(&self.root)?;
+        let root = Authority::Root.parameters(&self.root, validity).self_signed(&self.root)?;
         let root_issuer = Authority::Root.issuer(&self.root);
         let pck_ca = Authority::PckPlatform
             .parameters(&self.pck_ca, validity)
@@ -189,10 +182,7 @@ impl Keys {
 
         let mut pck = leaf("Cloister SIMULATED SGX PCK Certificate", &self.pck, validity);
         pck.key_usages = LEAF_USAGES.to_vec();
-        pck.custom_extensions = vec![CustomExtension::from_oid_content(
-            SGX_EXTENSION,
-            sgx_extension(ppid),
-        )];
+        pck.custom_extensions = vec![CustomExtension::from_oid_content(SGX_EXTENSION, sgx_extension(ppid))];
         let pck = pck.signed_by(&self.pck, &Authority::PckPlatform.issuer(&self.pck_ca))?;
 
         let der = |certificate: Certificate| certificate.der().to_vec();
@@ -254,10 +244,7 @@ fn sgx_extension(ppid: &[u8; 16]) -> Vec<u8> {
 /// SEQUENCE { OID 1.2.840.113741.1.13.1.`arcs`, value }; arcs are below 128.
 fn entry(arcs: &[u8], value: &[u8]) -> Vec<u8> {
     let oid = [SGX_EXTENSION_OID_DER, arcs].concat();
-    tlv(
-        DER_SEQUENCE,
-        &[tlv(DER_OBJECT_IDENTIFIER, &oid), value.to_vec()].concat(),
-    )
+    tlv(DER_SEQUENCE, &[tlv(DER_OBJECT_IDENTIFIER, &oid), value.to_vec()].concat())
 }
 
 /// Tag, length, value in DER, for values below 64 KiB.
@@ -273,10 +260,8 @@ fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
     der
 }
 
-const LEAF_USAGES: [KeyUsagePurpose; 2] = [
-    KeyUsagePurpose::DigitalSignature,
-    KeyUsagePurpose::ContentCommitment,
-];
+const LEAF_USAGES: [KeyUsagePurpose; 2] =
+    [KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::ContentCommitment];
 const SGX_EXTENSION: &[u64] = &[1, 2, 840, 113741, 1, 13, 1];
 const SGX_EXTENSION_OID_DER: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01];
 /// SGXType 0, "Standard".
@@ -302,10 +287,7 @@ mod tests {
     fn a_verifier_reads_the_platform_from_the_pck_certificate() {
         let keys = Keys::generate().unwrap();
         let now = OffsetDateTime::now_utc();
-        let validity = Validity {
-            from: now,
-            until: now,
-        };
+        let validity = Validity { from: now, until: now };
         let certificates = keys.certify(&[0x77; 16], validity).unwrap();
         let platform = dcap_qvl::intel::parse_pck_extension(&certificates.pck).unwrap();
         assert_eq!(platform.ppid, [0x77; 16]);

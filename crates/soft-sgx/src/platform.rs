@@ -35,12 +35,7 @@ impl SoftPlatform {
     /// [`Error::State`], [`Error::StateDamaged`], [`Error::StateVersion`], [`Error::Random`],
     /// [`Error::Certificate`].
     pub fn open(state_dir: impl AsRef<Path>) -> Result<Self, Error> {
-        let State {
-            secret,
-            ppid,
-            keys,
-            certificates,
-        } = State::open(state_dir.as_ref())?;
+        let State { secret, ppid, keys, certificates } = State::open(state_dir.as_ref())?;
         let mut report_keyid = [0; 32];
         getrandom::fill(&mut report_keyid)?;
         let cpu = Cpu { secret, report_keyid };
@@ -48,14 +43,7 @@ impl SoftPlatform {
         // on threads that may not execute CPUID any more.
         let probe = cpu.ereport(&quoting_enclave(), &target_info(&quoting_enclave()), &[0; 64]);
         debug_assert!(probe.is_ok());
-        Ok(Self {
-            cpu: Arc::new(cpu),
-            quoting: Arc::new(Quoting {
-                ppid,
-                keys,
-                certificates,
-            }),
-        })
+        Ok(Self { cpu: Arc::new(cpu), quoting: Arc::new(Quoting { ppid, keys, certificates }) })
     }
 
     /// The root certificate of this platform, DER. Whoever trusts it trusts this machine's
@@ -86,11 +74,7 @@ impl SoftPlatform {
         if !self.cpu.verify_report(&enclave, report) {
             return Err(Error::ReportMac);
         }
-        let Quoting {
-            ppid,
-            keys,
-            certificates,
-        } = &*self.quoting;
+        let Quoting { ppid, keys, certificates } = &*self.quoting;
 
         let mut quote = Vec::with_capacity(QUOTE_CAPACITY);
         quote.extend(QUOTE_VERSION.to_le_bytes());
@@ -106,17 +90,11 @@ impl SoftPlatform {
         debug_assert_eq!(quote.len(), SIGNED_SIZE);
 
         let attestation_key = keys.attestation.raw_public();
-        let binding: [u8; 32] = Sha256::new()
-            .chain_update(attestation_key)
-            .chain_update(QE_AUTH_DATA)
-            .finalize()
-            .into();
+        let binding: [u8; 32] =
+            Sha256::new().chain_update(attestation_key).chain_update(QE_AUTH_DATA).finalize().into();
         let mut qe_report_data = [0; 64];
         qe_report_data[..32].copy_from_slice(&binding);
-        let Ok(qe_report) = self
-            .cpu
-            .ereport(&enclave, &target_info(&enclave), &qe_report_data)
-        else {
+        let Ok(qe_report) = self.cpu.ereport(&enclave, &target_info(&enclave), &qe_report_data) else {
             unreachable!("the quoting enclave's own TARGETINFO is well-formed");
         };
         let qe_report = &qe_report[..REPORT_BODY_SIZE];
@@ -167,10 +145,7 @@ fn quoting_enclave() -> Identity {
 
 fn quoting_enclave_id(ppid: &[u8; 16]) -> [u8; 16] {
     let mut id = [0; 16];
-    let digest = Sha256::new()
-        .chain_update(b"cloister soft-sgx QE id")
-        .chain_update(ppid)
-        .finalize();
+    let digest = Sha256::new().chain_update(b"cloister soft-sgx QE id").chain_update(ppid).finalize();
     id.copy_from_slice(&digest[..16]);
     id
 }
@@ -183,9 +158,8 @@ const CERTIFICATION_PCK_CHAIN: u16 = 5;
 const SIGNED_SIZE: usize = 48 + REPORT_BODY_SIZE;
 const QUOTE_CAPACITY: usize = 8 * 1024;
 /// 939a7233-f79c-4ca9-940a-0db3957f0607, the only vendor that verifiers of this format know.
-const QE_VENDOR_INTEL: [u8; 16] = [
-    0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07,
-];
+const QE_VENDOR_INTEL: [u8; 16] =
+    [0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07];
 const QE_AUTH_DATA: [u8; 32] = *b"SIMULATED by cloister soft-sgx\0\0";
 /// INIT, MODE64BIT; XFRM x87 and SSE.
 const QE_ATTRIBUTES: u128 = 0x3_0000_0000_0000_0005;
@@ -207,20 +181,9 @@ mod tests {
     fn fixture() -> Fixture {
         let folder = tempfile::tempdir().unwrap();
         let platform = SoftPlatform::open(folder.path()).unwrap();
-        let enclave = Identity {
-            mrenclave: [0xee; 32],
-            mrsigner: [0xdd; 32],
-            ..quoting_enclave()
-        };
-        let report = platform
-            .cpu
-            .ereport(&enclave, &platform.target_info(), &[0x44; 64])
-            .unwrap();
-        Fixture {
-            platform,
-            report,
-            _folder: folder,
-        }
+        let enclave = Identity { mrenclave: [0xee; 32], mrsigner: [0xdd; 32], ..quoting_enclave() };
+        let report = platform.cpu.ereport(&enclave, &platform.target_info(), &[0x44; 64]).unwrap();
+        Fixture { platform, report, _folder: folder }
     }
 
     fn collateral(platform: &SoftPlatform) -> QuoteCollateralV3 {
@@ -245,10 +208,7 @@ mod tests {
     fn a_verifier_that_trusts_this_root_accepts_the_quote() {
         let Fixture { platform, report, .. } = fixture();
         let quote = platform.quote(&report).unwrap();
-        assert_eq!(
-            verify(&platform, &quote, &collateral(&platform)).unwrap(),
-            "UpToDate"
-        );
+        assert_eq!(verify(&platform, &quote, &collateral(&platform)).unwrap(), "UpToDate");
         let parsed = dcap_qvl::quote::Quote::parse(&quote).unwrap();
         let enclave = parsed.report.as_sgx().unwrap();
         assert_eq!((enclave.mr_enclave, enclave.mr_signer), ([0xee; 32], [0xdd; 32]));
@@ -260,16 +220,8 @@ mod tests {
         let other = fixture().platform;
         let quote = platform.quote(&report).unwrap();
         let collateral = collateral(&platform);
-        assert!(
-            QuoteVerifier::new_prod()
-                .verify(&quote, &collateral, now())
-                .is_err()
-        );
-        assert!(
-            QuoteVerifier::new(other.root_der().to_vec())
-                .verify(&quote, &collateral, now())
-                .is_err()
-        );
+        assert!(QuoteVerifier::new_prod().verify(&quote, &collateral, now()).is_err());
+        assert!(QuoteVerifier::new(other.root_der().to_vec()).verify(&quote, &collateral, now()).is_err());
         assert_ne!(platform.root_fingerprint(), other.root_fingerprint());
     }
 
@@ -280,16 +232,7 @@ mod tests {
         let collateral = collateral(&platform);
         // Header, measurement, report data, signature, attestation key, QE report, its signature,
         // authentication data.
-        for offset in [
-            30,
-            48 + 64,
-            48 + 320,
-            436,
-            436 + 64,
-            436 + 128,
-            436 + 512,
-            436 + 578,
-        ] {
+        for offset in [30, 48 + 64, 48 + 320, 436, 436 + 64, 436 + 128, 436 + 512, 436 + 578] {
             let mut tampered = quote.clone();
             tampered[offset] ^= 1;
             let result =
@@ -337,14 +280,8 @@ mod tests {
         tampered[320] ^= 1;
         assert!(matches!(platform.quote(&tampered), Err(Error::ReportMac)));
         assert!(matches!(fixture().platform.quote(&report), Err(Error::ReportMac)));
-        let elsewhere = Identity {
-            mrenclave: [1; 32],
-            ..quoting_enclave()
-        };
-        let untargeted = platform
-            .cpu
-            .ereport(&elsewhere, &target_info(&elsewhere), &[0; 64])
-            .unwrap();
+        let elsewhere = Identity { mrenclave: [1; 32], ..quoting_enclave() };
+        let untargeted = platform.cpu.ereport(&elsewhere, &target_info(&elsewhere), &[0; 64]).unwrap();
         assert!(matches!(platform.quote(&untargeted), Err(Error::ReportMac)));
     }
 
@@ -352,10 +289,7 @@ mod tests {
     fn quotes_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let first = SoftPlatform::open(folder.path()).unwrap();
-        let report = first
-            .cpu
-            .ereport(&quoting_enclave(), &first.target_info(), &[0x44; 64])
-            .unwrap();
+        let report = first.cpu.ereport(&quoting_enclave(), &first.target_info(), &[0x44; 64]).unwrap();
         let second = SoftPlatform::open(folder.path()).unwrap();
         assert_eq!(first.root_fingerprint(), second.root_fingerprint());
         let quote = second.quote(&report).unwrap();

@@ -72,11 +72,7 @@ fn set_dispatch(mode: libc::c_ulong, offset: usize, length: usize) -> io::Result
     // SAFETY: Without a selector byte no memory is shared with the kernel; the range that passes
     // holds all code of the host.
     let result = unsafe { libc::prctl(PR_SET_SYSCALL_USER_DISPATCH, mode, offset, length, 0_usize) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 thread_local! {

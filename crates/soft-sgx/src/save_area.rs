@@ -102,10 +102,7 @@ struct Frame {
 impl Frame {
     fn new(enclave: &Enclave, thread: &ThreadControl, index: u32) -> Self {
         let length = enclave.ssa_frame_size;
-        Self {
-            address: enclave.base() + thread.ossa + index as usize * length,
-            length,
-        }
+        Self { address: enclave.base() + thread.ossa + index as usize * length, length }
     }
 
     /// Bytes before the GPRSGX region; a frame has at least a page.
@@ -130,11 +127,7 @@ impl Frame {
         assert!(offset <= self.extended_size() && into.len() <= self.extended_size() - offset);
         // SAFETY: The frame is readable, and the range was checked to lie inside it.
         unsafe {
-            ptr::copy_nonoverlapping(
-                (self.address + offset) as *const u8,
-                into.as_mut_ptr(),
-                into.len(),
-            );
+            ptr::copy_nonoverlapping((self.address + offset) as *const u8, into.as_mut_ptr(), into.len());
         }
     }
 
@@ -162,17 +155,10 @@ fn extended_state(machine: &mut ucontext_t) -> Option<&mut [u8]> {
 
 /// `struct _fpx_sw_bytes`: its mark and the XSAVE area's size.
 fn kernel_note(machine: &ucontext_t) -> (u32, u32) {
-    let note = machine
-        .uc_mcontext
-        .fpregs
-        .cast::<u8>()
-        .wrapping_add(SOFTWARE_RESERVED);
+    let note = machine.uc_mcontext.fpregs.cast::<u8>().wrapping_add(SOFTWARE_RESERVED);
     // SAFETY: Inside the 512 bytes that the kernel always puts there.
     unsafe {
-        (
-            ptr::read_unaligned(note.cast::<u32>()),
-            ptr::read_unaligned(note.wrapping_add(16).cast::<u32>()),
-        )
+        (ptr::read_unaligned(note.cast::<u32>()), ptr::read_unaligned(note.wrapping_add(16).cast::<u32>()))
     }
 }
 
@@ -180,11 +166,7 @@ fn enabled_features(machine: &ucontext_t) -> u64 {
     if machine.uc_mcontext.fpregs.is_null() || kernel_note(machine).0 != FP_XSTATE_MAGIC1 {
         return 0b11;
     }
-    let note = machine
-        .uc_mcontext
-        .fpregs
-        .cast::<u8>()
-        .wrapping_add(SOFTWARE_RESERVED + 8);
+    let note = machine.uc_mcontext.fpregs.cast::<u8>().wrapping_add(SOFTWARE_RESERVED + 8);
     // SAFETY: As in `kernel_note`.
     unsafe { ptr::read_unaligned(note.cast::<u64>()) }
 }

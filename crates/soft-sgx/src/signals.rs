@@ -125,15 +125,10 @@ fn inside(signal: c_int, info: &siginfo_t, frame: &mut Frame, machine: &mut ucon
         libc::SIGSEGV if trap == GENERAL_PROTECTION && opcode.starts_with(&CPUID) => {
             Exception::new(INVALID_OPCODE)
         }
-        _ if trap == PAGE_FAULT || signal == libc::SIGBUS => Exception {
-            vector: trap,
-            error_code: register(machine, libc::REG_ERR) as u16,
-            address,
-        },
-        _ => Exception {
-            error_code: register(machine, libc::REG_ERR) as u16,
-            ..Exception::new(trap)
-        },
+        _ if trap == PAGE_FAULT || signal == libc::SIGBUS => {
+            Exception { vector: trap, error_code: register(machine, libc::REG_ERR) as u16, address }
+        }
+        _ => Exception { error_code: register(machine, libc::REG_ERR) as u16, ..Exception::new(trap) },
     };
     asynchronous_exit(frame, machine, exception);
     true
@@ -148,45 +143,25 @@ struct Exception {
 
 impl Exception {
     fn new(vector: u16) -> Self {
-        Self {
-            vector,
-            error_code: 0,
-            address: 0,
-        }
+        Self { vector, error_code: 0, address: 0 }
     }
 
     fn page_fault(address: u64) -> Self {
         // Present, user mode, SGX.
-        Self {
-            vector: PAGE_FAULT,
-            error_code: 0x8005,
-            address,
-        }
+        Self { vector: PAGE_FAULT, error_code: 0x8005, address }
     }
 }
 
 /// AEX: saves the enclave's state and returns to the host with a synthetic one.
 fn asynchronous_exit(frame: &mut Frame, machine: &mut ucontext_t, exception: Exception) {
-    let Exception {
-        vector,
-        error_code,
-        address,
-    } = exception;
+    let Exception { vector, error_code, address } = exception;
     let base = frame.enclave().base() as u64;
     let instruction = register(machine, libc::REG_RIP);
-    LAST_FAULT.set(Some(Fault {
-        vector,
-        instruction: instruction.wrapping_sub(base),
-        address,
-    }));
+    LAST_FAULT.set(Some(Fault { vector, instruction: instruction.wrapping_sub(base), address }));
 
     let thread = frame.thread();
     let cssa = thread.cssa.fetch_add(1, Ordering::Relaxed);
-    let host = Saved {
-        stack: std::ptr::from_ref(frame) as u64,
-        base: frame.base_pointer(),
-        vector,
-    };
+    let host = Saved { stack: std::ptr::from_ref(frame) as u64, base: frame.base_pointer(), vector };
     save_area::store(frame.enclave(), thread, cssa, machine, host);
 
     for index in GENERAL_REGISTERS {
@@ -299,10 +274,7 @@ fn write_operand<const N: usize>(
 
 /// Up to three bytes at `instruction`, as far as they are executable enclave memory.
 fn opcode(enclave: &Enclave, instruction: u64) -> Opcode {
-    let mut opcode = Opcode {
-        bytes: [0; 3],
-        length: 0,
-    };
+    let mut opcode = Opcode { bytes: [0; 3], length: 0 };
     for (index, byte) in opcode.bytes.iter_mut().enumerate() {
         let address = instruction as usize + index;
         if !enclave.allows(address, 1, PageAccess::EXECUTE) {
@@ -401,11 +373,7 @@ impl AlternateStack {
             return Err(io::Error::last_os_error());
         }
         let this = Self { mapping };
-        let stack = libc::stack_t {
-            ss_sp: this.bottom(),
-            ss_flags: 0,
-            ss_size: STACK_SIZE,
-        };
+        let stack = libc::stack_t { ss_sp: this.bottom(), ss_flags: 0, ss_size: STACK_SIZE };
         // SAFETY: The usable part of the mapping above becomes writable, then the handlers' stack;
         // it is unmapped only when the thread ends.
         let result = unsafe {
@@ -414,11 +382,7 @@ impl AlternateStack {
                 failed => failed,
             }
         };
-        if result == 0 {
-            Ok(this)
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        if result == 0 { Ok(this) } else { Err(io::Error::last_os_error()) }
     }
 
     fn bottom(&self) -> *mut c_void {
@@ -435,11 +399,7 @@ impl Drop for AlternateStack {
             let mut active: libc::stack_t = mem::zeroed();
             let asked = libc::sigaltstack(ptr::null(), &mut active);
             if asked == 0 && active.ss_sp == self.bottom() {
-                let off = libc::stack_t {
-                    ss_sp: ptr::null_mut(),
-                    ss_flags: libc::SS_DISABLE,
-                    ss_size: 0,
-                };
+                let off = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
                 libc::sigaltstack(&off, ptr::null_mut());
             }
             libc::munmap(self.mapping, GUARD_SIZE + STACK_SIZE);
@@ -462,14 +422,8 @@ thread_local! {
 
 static HANDLERS: OnceLock<Result<Previous, i32>> = OnceLock::new();
 
-const SIGNALS: [c_int; 6] = [
-    libc::SIGSEGV,
-    libc::SIGBUS,
-    libc::SIGFPE,
-    libc::SIGILL,
-    libc::SIGTRAP,
-    libc::SIGSYS,
-];
+const SIGNALS: [c_int; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
 const GENERAL_REGISTERS: [c_int; 12] = [
     libc::REG_RDX,
     libc::REG_RSI,

@@ -61,9 +61,7 @@ impl SigningKey {
         let (label, der) = pkcs1::der::pem::decode_vec(pem.as_bytes()).map_err(|e| refuse(&e))?;
         let der = Zeroizing::new(der);
         if label != "RSA PRIVATE KEY" {
-            return Err(refuse(&format_args!(
-                "the file holds a {label}, not an RSA PRIVATE KEY"
-            )));
+            return Err(refuse(&format_args!("the file holds a {label}, not an RSA PRIVATE KEY")));
         }
         let parsed = RsaPrivateKey::<UintRef<'_>>::from_der(&der).map_err(|e| refuse(&e))?;
         if parsed.public_exponent.as_bytes() != [3] {
@@ -107,13 +105,7 @@ impl SigningKey {
         let bytes = |value: &U1536| Zeroizing::new(value.to_be_bytes().as_slice().to_vec());
         let wide = |value: &U3072| Zeroizing::new(value.to_be_bytes().as_slice().to_vec());
         let (n, d) = (wide(&self.n), wide(&self.d));
-        let (p, q, dp, dq, qinv) = (
-            bytes(&self.p),
-            bytes(&self.q),
-            bytes(&dp),
-            bytes(&dq),
-            bytes(&qinv),
-        );
+        let (p, q, dp, dq, qinv) = (bytes(&self.p), bytes(&self.q), bytes(&dp), bytes(&dq), bytes(&qinv));
         let encode = || -> Result<Zeroizing<String>, pkcs1::Error> {
             let key = RsaPrivateKey {
                 modulus: UintRef::new(&n)?,
@@ -127,11 +119,7 @@ impl SigningKey {
                 other_prime_infos: None,
             };
             let der = Zeroizing::new(key.to_der()?);
-            Ok(Zeroizing::new(pkcs1::der::pem::encode_string(
-                "RSA PRIVATE KEY",
-                LineEnding::LF,
-                &der,
-            )?))
+            Ok(Zeroizing::new(pkcs1::der::pem::encode_string("RSA PRIVATE KEY", LineEnding::LF, &der)?))
         };
         encode().map_err(|e| Error::SigningKey(e.to_string()))
     }
@@ -163,9 +151,7 @@ impl SigningKey {
             return Err(Error::SigningKey("its modulus is zero".into()));
         };
         sigstruct.modulus.copy_from_slice(self.n.to_le_bytes().as_slice());
-        sigstruct
-            .signature
-            .copy_from_slice(signature.to_le_bytes().as_slice());
+        sigstruct.signature.copy_from_slice(signature.to_le_bytes().as_slice());
         sigstruct.q1.copy_from_slice(cubed.q1.to_le_bytes().as_slice());
         sigstruct.q2.copy_from_slice(cubed.q2.to_le_bytes().as_slice());
         verify(&sigstruct).map_err(|_| Error::SigningKey("its signature does not verify".into()))?;
@@ -181,9 +167,7 @@ impl SigningKey {
         if n.bits() != 3072 {
             return None;
         }
-        let phi: U3072 = p
-            .wrapping_sub(&U1536::ONE)
-            .concatenating_mul(&q.wrapping_sub(&U1536::ONE));
+        let phi: U3072 = p.wrapping_sub(&U1536::ONE).concatenating_mul(&q.wrapping_sub(&U1536::ONE));
         // φ = 3k + 1, so d = 2k + 1 satisfies 3d = 2φ + 1.
         let (k, _) = phi.div_rem(&THREE);
         let d = k.wrapping_add(&k).wrapping_add(&U3072::ONE);
@@ -193,17 +177,13 @@ impl SigningKey {
     fn raw_sign(&self, digest: &[u8; 32]) -> U3072 {
         let odd = Odd::new(self.n).expect("a product of odd primes is odd");
         let parameters = FixedMontyParams::new(odd);
-        FixedMontyForm::new(&padded(digest), &parameters)
-            .pow(&self.d)
-            .retrieve()
+        FixedMontyForm::new(&padded(digest), &parameters).pow(&self.d).retrieve()
     }
 }
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("mrsigner", &hex::encode(self.mrsigner()))
-            .finish_non_exhaustive()
+        f.debug_struct("SigningKey").field("mrsigner", &hex::encode(self.mrsigner())).finish_non_exhaustive()
     }
 }
 
@@ -229,16 +209,9 @@ impl Default for SigstructParameters {
         Self {
             isvprodid: 0,
             isvsvn: 0,
-            attributes: Attributes {
-                flags: AttributesFlags::MODE64BIT,
-                xfrm: 0b111,
-            },
+            attributes: Attributes { flags: AttributesFlags::MODE64BIT, xfrm: 0b111 },
             miscselect: Miscselect::default(),
-            date: Date {
-                year: 2026,
-                month: 1,
-                day: 1,
-            },
+            date: Date { year: 2026, month: 1, day: 1 },
         }
     }
 }
@@ -290,10 +263,7 @@ pub fn verify(sigstruct: &Sigstruct) -> Result<(), Error> {
     if sigstruct.exponent != 3 {
         return Err(refused("its public exponent is not 3"));
     }
-    let bad = |reason| Error::Sigstruct {
-        code: ErrorCode::InvalidSignature,
-        reason,
-    };
+    let bad = |reason| Error::Sigstruct { code: ErrorCode::InvalidSignature, reason };
     let n = U3072::from_le_slice(&sigstruct.modulus);
     let signature = U3072::from_le_slice(&sigstruct.signature);
     if n.bits() != 3072 || signature >= n {
@@ -324,11 +294,7 @@ fn cube(signature: &U3072, n: &U3072) -> Option<Cubed> {
     let (q1, remainder) = square.div_rem(&modulus);
     let third: U6144 = remainder.concatenating_mul(signature);
     let (q2, remainder) = third.div_rem(&modulus);
-    Some(Cubed {
-        q1: low_half(&q1),
-        q2: low_half(&q2),
-        remainder,
-    })
+    Some(Cubed { q1: low_half(&q1), q2: low_half(&q2), remainder })
 }
 
 fn verifies(signature: &U3072, n: &U3072, digest: &[u8; 32]) -> bool {
@@ -341,11 +307,7 @@ fn low_half(value: &U6144) -> U3072 {
 
 fn signed_digest(sigstruct: &Sigstruct) -> [u8; 32] {
     let (first, second) = sigstruct.signature_data();
-    Sha256::new()
-        .chain_update(first)
-        .chain_update(second)
-        .finalize()
-        .into()
+    Sha256::new().chain_update(first).chain_update(second).finalize().into()
 }
 
 /// EMSA-PKCS1-v1_5 (RFC 8017 §9.2): 00 01 FF…FF 00 ‖ DigestInfo ‖ digest.
@@ -373,21 +335,11 @@ fn random_prime() -> U1536 {
 
 fn suits_exponent_3(prime: &U1536) -> bool {
     // 256 ≡ 1 (mod 3), so the bytes' sum has the number's remainder.
-    prime
-        .to_le_bytes()
-        .as_slice()
-        .iter()
-        .map(|byte| u32::from(*byte))
-        .sum::<u32>()
-        % 3
-        == 2
+    prime.to_le_bytes().as_slice().iter().map(|byte| u32::from(*byte)).sum::<u32>() % 3 == 2
 }
 
 fn refused(reason: &'static str) -> Error {
-    Error::Sigstruct {
-        code: ErrorCode::InvalidSigStruct,
-        reason,
-    }
+    Error::Sigstruct { code: ErrorCode::InvalidSigStruct, reason }
 }
 
 const MODULUS_SIZE: usize = 384;
@@ -414,9 +366,7 @@ pub(crate) mod tests {
 
     #[test]
     fn signature_verifies_and_names_the_signer() {
-        let signed = test_key()
-            .sign([0x42; 32], &SigstructParameters::default())
-            .unwrap();
+        let signed = test_key().sign([0x42; 32], &SigstructParameters::default()).unwrap();
         verify(&signed).unwrap();
         assert_eq!(mrsigner(&signed), test_key().mrsigner());
         assert_eq!(signed.enclavehash, [0x42; 32]);
@@ -427,18 +377,13 @@ pub(crate) mod tests {
 
     #[test]
     fn any_changed_part_is_refused() {
-        let signed = test_key()
-            .sign([0x42; 32], &SigstructParameters::default())
-            .unwrap();
+        let signed = test_key().sign([0x42; 32], &SigstructParameters::default()).unwrap();
         // Header, date, reserved, modulus, exponent, signature, attributes, hash, SVN, Q1, Q2.
         for offset in [0, 20, 50, 130, 512, 520, 928, 960, 1026, 1045, 1430] {
             let mut bytes = signed.as_ref().to_vec();
             bytes[offset] ^= 1;
             let changed = from_bytes(&bytes).unwrap();
-            assert!(
-                matches!(verify(&changed), Err(Error::Sigstruct { .. })),
-                "byte {offset}"
-            );
+            assert!(matches!(verify(&changed), Err(Error::Sigstruct { .. })), "byte {offset}");
         }
         assert!(from_bytes(&[0; 1807]).is_err());
     }
@@ -458,11 +403,7 @@ pub(crate) mod tests {
 
     #[test]
     fn other_files_are_refused() {
-        for text in [
-            "",
-            "hello",
-            "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
-        ] {
+        for text in ["", "hello", "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"] {
             assert!(matches!(SigningKey::from_pem(text), Err(Error::SigningKey(_))));
         }
     }
@@ -470,12 +411,6 @@ pub(crate) mod tests {
     #[test]
     fn debug_shows_no_secret() {
         let shown = format!("{:?}", test_key());
-        assert_eq!(
-            shown,
-            format!(
-                "SigningKey {{ mrsigner: {:?}, .. }}",
-                hex::encode(test_key().mrsigner())
-            )
-        );
+        assert_eq!(shown, format!("SigningKey {{ mrsigner: {:?}, .. }}", hex::encode(test_key().mrsigner())));
     }
 }

@@ -66,20 +66,10 @@ impl State {
         let mut ppid = [0; 16];
         getrandom::fill(&mut ppid)?;
         let keys = Keys::generate()?;
-        let now = OffsetDateTime::now_utc()
-            .replace_nanosecond(0)
-            .unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let validity = Validity {
-            from: now - CLOCK_SLACK,
-            until: now + LIFETIME,
-        };
+        let now = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let validity = Validity { from: now - CLOCK_SLACK, until: now + LIFETIME };
         let certificates = keys.certify(&ppid, validity)?;
-        Ok(Self {
-            secret: PlatformSecret::new(*secret),
-            ppid,
-            keys,
-            certificates,
-        })
+        Ok(Self { secret: PlatformSecret::new(*secret), ppid, keys, certificates })
     }
 
     fn encode(&self) -> Zeroizing<Vec<u8>> {
@@ -87,22 +77,11 @@ impl State {
         let mut body = Zeroizing::new(Vec::with_capacity(MAX_FILE_SIZE as usize));
         body.extend(self.secret.as_bytes());
         body.extend(self.ppid);
-        let Keys {
-            root,
-            pck_ca,
-            pck,
-            tcb_signing,
-            attestation,
-        } = &self.keys;
+        let Keys { root, pck_ca, pck, tcb_signing, attestation } = &self.keys;
         for key in [root, pck_ca, pck, tcb_signing, attestation] {
             body.extend(key.scalar().iter());
         }
-        let Certificates {
-            root,
-            pck_ca,
-            pck,
-            tcb_signing,
-        } = &self.certificates;
+        let Certificates { root, pck_ca, pck, tcb_signing } = &self.certificates;
         for certificate in [root, pck_ca, pck, tcb_signing] {
             body.extend((certificate.len() as u32).to_le_bytes());
             body.extend(certificate);
@@ -119,21 +98,14 @@ impl State {
 }
 
 fn decode(path: &Path, file: &[u8]) -> Result<State, Error> {
-    let damaged = |reason| Error::StateDamaged {
-        path: path.to_owned(),
-        reason,
-    };
+    let damaged = |reason| Error::StateDamaged { path: path.to_owned(), reason };
     let mut header = Reader(file);
     if header.array::<16>() != Some(*MAGIC) {
         return Err(damaged("it does not begin as a platform file"));
     }
     let version = header.u32().ok_or(damaged("it ends early"))?;
     if version != VERSION {
-        return Err(Error::StateVersion {
-            path: path.to_owned(),
-            found: version,
-            supported: VERSION,
-        });
+        return Err(Error::StateVersion { path: path.to_owned(), found: version, supported: VERSION });
     }
     let length = header.u32().ok_or(damaged("it ends early"))? as usize;
     if file.len() != HEADER_SIZE + length + CHECKSUM_SIZE {
@@ -151,13 +123,7 @@ fn decode_body(body: &[u8]) -> Option<State> {
     let secret = Zeroizing::new(reader.array::<32>()?);
     let ppid = reader.array()?;
     let mut key = || Key::from_scalar(&Zeroizing::new(reader.array::<32>()?));
-    let keys = Keys {
-        root: key()?,
-        pck_ca: key()?,
-        pck: key()?,
-        tcb_signing: key()?,
-        attestation: key()?,
-    };
+    let keys = Keys { root: key()?, pck_ca: key()?, pck: key()?, tcb_signing: key()?, attestation: key()? };
     let mut certificate = || {
         let length = reader.u32()? as usize;
         reader.take(length).map(<[u8]>::to_vec)
@@ -168,12 +134,7 @@ fn decode_body(body: &[u8]) -> Option<State> {
         pck: certificate()?,
         tcb_signing: certificate()?,
     };
-    reader.0.is_empty().then(|| State {
-        secret: PlatformSecret::new(*secret),
-        ppid,
-        keys,
-        certificates,
-    })
+    reader.0.is_empty().then(|| State { secret: PlatformSecret::new(*secret), ppid, keys, certificates })
 }
 
 /// Writes a complete file under a name of its own, then links it to `path` unless one is there.
@@ -187,14 +148,10 @@ fn publish(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         .mode(0o600)
         .open(&temporary.0)
         .map_err(failed("create", &temporary.0))?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(failed("write", &temporary.0))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("write", &temporary.0))?;
     match fs::hard_link(&temporary.0, path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("create", path)(error)),
-        _ => File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(failed("write", folder)),
+        _ => File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("write", folder)),
     }
 }
 
@@ -215,18 +172,12 @@ fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         Err(error) => return Err(failed("open", path)(error)),
     };
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE_SIZE as usize + 1));
-    file.take(MAX_FILE_SIZE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed("read", path))?;
+    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(failed("read", path))?;
     Ok(Some(bytes))
 }
 
 fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
-    move |source| Error::State {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| Error::State { action, path: path.to_owned(), source }
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -271,11 +222,7 @@ mod tests {
         assert_eq!(*first.encode(), *second.encode());
         let mode = fs::metadata(nested.join(FILE_NAME)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(
-            fs::read_dir(&nested).unwrap().count(),
-            1,
-            "no temporary file stays"
-        );
+        assert_eq!(fs::read_dir(&nested).unwrap().count(), 1, "no temporary file stays");
     }
 
     #[test]
@@ -294,10 +241,7 @@ mod tests {
             let starters: Vec<_> = (0..4)
                 .map(|_| scope.spawn(|| State::open(folder.path()).unwrap().certificates.root))
                 .collect();
-            starters
-                .into_iter()
-                .map(|starter| starter.join().unwrap())
-                .collect()
+            starters.into_iter().map(|starter| starter.join().unwrap()).collect()
         });
         assert!(roots.iter().all(|root| *root == roots[0]));
     }
@@ -320,16 +264,10 @@ mod tests {
         }
         for length in [0, 15, 16, 23, 24, good.len() - 1] {
             fs::write(&path, &good[..length]).unwrap();
-            assert!(
-                matches!(State::open(folder.path()), Err(Error::StateDamaged { .. })),
-                "{length} bytes"
-            );
+            assert!(matches!(State::open(folder.path()), Err(Error::StateDamaged { .. })), "{length} bytes");
         }
         fs::write(&path, vec![0; 1 << 20]).unwrap();
-        assert!(matches!(
-            State::open(folder.path()),
-            Err(Error::StateDamaged { .. })
-        ));
+        assert!(matches!(State::open(folder.path()), Err(Error::StateDamaged { .. })));
     }
 
     #[test]
@@ -341,17 +279,7 @@ mod tests {
         file[16] = 9;
         fs::write(&path, &file).unwrap();
         let error = State::open(folder.path()).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                Error::StateVersion {
-                    found: 9,
-                    supported: 1,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::StateVersion { found: 9, supported: 1, .. }), "{error}");
     }
 
     #[test]

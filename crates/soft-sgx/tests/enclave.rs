@@ -39,24 +39,15 @@ fn a_changed_image_is_refused() {
         image.sgxs[offset] ^= 1;
         let error = load_error(&platform, &image);
         assert!(
-            matches!(
-                error,
-                Error::Measurement { .. } | Error::Layout { .. } | Error::Stream(_)
-            ),
+            matches!(error, Error::Measurement { .. } | Error::Layout { .. } | Error::Stream(_)),
             "offset {offset}: {error}"
         );
     }
     for length in [0, 63, 64, 1000, good.sgxs.len() - 1] {
-        let image = tiny::Image {
-            sgxs: good.sgxs[..length].to_vec(),
-            sigstruct: tiny::image(0).sigstruct,
-        };
+        let image = tiny::Image { sgxs: good.sgxs[..length].to_vec(), sigstruct: tiny::image(0).sigstruct };
         let error = load_error(&platform, &image);
         assert!(
-            matches!(
-                error,
-                Error::Measurement { .. } | Error::Layout { .. } | Error::Stream(_)
-            ),
+            matches!(error, Error::Measurement { .. } | Error::Layout { .. } | Error::Stream(_)),
             "{length} bytes: {error}"
         );
     }
@@ -76,10 +67,7 @@ fn records_that_the_cpu_refuses_are_refused_here() {
         ("reserved flag", first_page + 16, 0x285),
     ];
     for (name, offset, value) in changes {
-        let mut image = tiny::Image {
-            sgxs: good.sgxs.clone(),
-            sigstruct: tiny::image(0).sigstruct,
-        };
+        let mut image = tiny::Image { sgxs: good.sgxs.clone(), sigstruct: tiny::image(0).sigstruct };
         image.sgxs[offset..offset + 8].copy_from_slice(&value.to_le_bytes());
         let error = load_error(&platform, &image);
         assert!(matches!(error, Error::Layout { .. }), "{name}: {error}");
@@ -94,24 +82,13 @@ fn records_that_the_cpu_refuses_are_refused_here() {
 fn a_wrong_hash_or_signature_is_refused() {
     let (_state, platform) = platform();
     let mut image = tiny::image(0);
-    image.sigstruct = tiny::key()
-        .sign([1; 32], &SigstructParameters::default())
-        .unwrap();
+    image.sigstruct = tiny::key().sign([1; 32], &SigstructParameters::default()).unwrap();
     assert!(matches!(load_error(&platform, &image), Error::Measurement { .. }));
 
     let mut image = tiny::image(0);
     image.sigstruct.signature[0] ^= 1;
     let error = load_error(&platform, &image);
-    assert!(
-        matches!(
-            error,
-            Error::Sigstruct {
-                code: ErrorCode::InvalidSignature,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Sigstruct { code: ErrorCode::InvalidSignature, .. }), "{error}");
 
     let mut image = tiny::image(0);
     image.sigstruct.isvsvn += 1;
@@ -142,10 +119,7 @@ fn attributes_must_be_the_signed_ones() {
         (normal, 3),
         (normal, 4),
     ] {
-        assert!(
-            matches!(load(flags, xfrm), Err(Error::Attributes(_))),
-            "{flags:?} {xfrm}"
-        );
+        assert!(matches!(load(flags, xfrm), Err(Error::Attributes(_))), "{flags:?} {xfrm}");
     }
 }
 
@@ -154,12 +128,7 @@ fn entering_and_leaving_passes_registers() {
     let (_state, platform) = platform();
     let enclave = tiny::load(&platform, &tiny::image(0)).unwrap();
     for (index, local) in [tiny::LOCAL_A, tiny::LOCAL_B].into_iter().enumerate() {
-        let mut registers = Registers {
-            rsi: 30,
-            rdx: 12,
-            r9: 99,
-            ..operation(Operation::Echo)
-        };
+        let mut registers = Registers { rsi: 30, rdx: 12, r9: 99, ..operation(Operation::Echo) };
         assert_eq!(visit(&enclave, index, &mut registers), Exit::Exited);
         assert_eq!((registers.rdi, registers.rsi, registers.r9), (42, 0, 99));
         assert_eq!(registers.rdx, base(&enclave) + local, "GS base");
@@ -171,10 +140,7 @@ fn entering_and_leaving_passes_registers() {
 fn leaving_by_the_instruction_works_too() {
     let (_state, platform) = platform();
     let enclave = tiny::load(&platform, &tiny::image(0)).unwrap();
-    let mut registers = Registers {
-        rsi: 7,
-        ..operation(Operation::ExitByInstruction)
-    };
+    let mut registers = Registers { rsi: 7, ..operation(Operation::ExitByInstruction) };
     assert_eq!(visit(&enclave, 0, &mut registers), Exit::Exited);
     assert_eq!(registers.rsi, 7);
 }
@@ -214,32 +180,16 @@ fn a_seal_key_belongs_to_platform_and_enclave() {
 
     let reopened = SoftPlatform::open(state.path()).unwrap();
     let again = tiny::load(&reopened, &tiny::image(0)).unwrap();
-    assert_eq!(
-        seal_key(&again, MRENCLAVE_POLICY, 0).0,
-        first,
-        "the same after a restart"
-    );
+    assert_eq!(seal_key(&again, MRENCLAVE_POLICY, 0).0, first, "the same after a restart");
 
     let other_image = tiny::load(&platform, &tiny::image(1)).unwrap();
-    assert_ne!(
-        seal_key(&other_image, MRENCLAVE_POLICY, 0).0,
-        first,
-        "another MRENCLAVE"
-    );
+    assert_ne!(seal_key(&other_image, MRENCLAVE_POLICY, 0).0, first, "another MRENCLAVE");
     let by_signer = seal_key(&enclave, MRSIGNER_POLICY, 0).0;
-    assert_eq!(
-        seal_key(&other_image, MRSIGNER_POLICY, 0).0,
-        by_signer,
-        "the same MRSIGNER"
-    );
+    assert_eq!(seal_key(&other_image, MRSIGNER_POLICY, 0).0, by_signer, "the same MRSIGNER");
 
     let (_other_state, elsewhere) = self::platform();
     let elsewhere = tiny::load(&elsewhere, &tiny::image(0)).unwrap();
-    assert_ne!(
-        seal_key(&elsewhere, MRENCLAVE_POLICY, 0).0,
-        first,
-        "another platform"
-    );
+    assert_ne!(seal_key(&elsewhere, MRENCLAVE_POLICY, 0).0, first, "another platform");
 }
 
 #[test]
@@ -274,36 +224,18 @@ fn exceptions_come_back_with_vector_and_address() {
     for index in 0..12 {
         let enclave = tiny::load(&platform, &tiny::image(0)).unwrap();
         let (what, rsi, vector, address) = cases(base(&enclave))[index];
-        let mut registers = Registers {
-            rsi,
-            ..operation(what)
-        };
+        let mut registers = Registers { rsi, ..operation(what) };
         match visit(&enclave, 0, &mut registers) {
-            Exit::Exception {
-                vector: found,
-                address: at,
-                ..
-            } => {
+            Exit::Exception { vector: found, address: at, .. } => {
                 assert_eq!((found, at), (vector, address), "case {index}");
             }
             other => panic!("case {index}: {other:?}"),
         }
         let fault = last_fault().unwrap();
         assert_eq!(fault.vector, vector);
-        assert_eq!(
-            registers,
-            Registers {
-                r10: registers.r10,
-                ..Default::default()
-            },
-            "nothing leaks out"
-        );
+        assert_eq!(registers, Registers { r10: registers.r10, ..Default::default() }, "nothing leaks out");
         // The other thread of the enclave is not affected.
-        let mut registers = Registers {
-            rsi: 1,
-            rdx: 1,
-            ..operation(Operation::Echo)
-        };
+        let mut registers = Registers { rsi: 1, rdx: 1, ..operation(Operation::Echo) };
         assert_eq!(visit(&enclave, 1, &mut registers), Exit::Exited);
     }
 }
@@ -313,21 +245,10 @@ fn a_fault_names_its_instruction_to_who_debugs() {
     let (_state, platform) = platform();
     let enclave = tiny::load(&platform, &tiny::image(0)).unwrap();
     let address = base(&enclave) + tiny::LOCAL_B + 0x1234;
-    visit(
-        &enclave,
-        0,
-        &mut Registers {
-            rsi: address,
-            ..operation(Operation::Read)
-        },
-    );
+    visit(&enclave, 0, &mut Registers { rsi: address, ..operation(Operation::Read) });
     let fault = last_fault().unwrap();
     assert_eq!((fault.vector, fault.address), (14, address));
-    assert!(
-        fault.instruction < 0x1000,
-        "in the code page: {:#x}",
-        fault.instruction
-    );
+    assert!(fault.instruction < 0x1000, "in the code page: {:#x}", fault.instruction);
 }
 
 #[test]
@@ -338,10 +259,7 @@ fn cpuid_and_system_calls_are_refused_where_the_machine_can() {
     let cases = [(Operation::SystemCall, system_calls), (Operation::Cpuid, cpuid)];
     for (what, refused) in cases {
         let enclave = tiny::load(&platform, &tiny::image(0)).unwrap();
-        let mut registers = Registers {
-            rsi: libc::SYS_getpid as u64,
-            ..operation(what)
-        };
+        let mut registers = Registers { rsi: libc::SYS_getpid as u64, ..operation(what) };
         let exit = visit(&enclave, 0, &mut registers);
         if refused {
             assert!(matches!(exit, Exit::Exception { vector: 6, .. }), "{exit:?}");
@@ -371,11 +289,7 @@ fn two_threads_run_in_two_thread_control_structures() {
     let enclave = tiny::load(&platform, &tiny::image(0)).unwrap();
     while_one_is_inside(&enclave, || {
         for turn in 0..100 {
-            let mut registers = Registers {
-                rsi: turn,
-                rdx: 1,
-                ..operation(Operation::Echo)
-            };
+            let mut registers = Registers { rsi: turn, rdx: 1, ..operation(Operation::Echo) };
             assert_eq!(visit(&enclave, 1, &mut registers), Exit::Exited);
             assert_eq!(registers.rdi, turn + 1);
         }
@@ -401,11 +315,7 @@ fn an_exception_handler_inside_can_resume() {
         let result = unsafe { call(enter, leaf, &mut registers, &mut run) };
         assert_eq!((result, run.function), (0, left_by as u32));
     }
-    assert_eq!(
-        (registers.rsi, registers.r8),
-        (0x1111, 0x2222),
-        "general and vector registers survived"
-    );
+    assert_eq!((registers.rsi, registers.r8), (0x1111, 0x2222), "general and vector registers survived");
     assert_eq!(registers.rdx, base(&enclave) + tiny::LOCAL_A, "GS base survived");
     assert_eq!(visit(&enclave, 0, &mut operation(Operation::Echo)), Exit::Exited);
 }
@@ -418,10 +328,7 @@ fn a_thread_without_save_area_left_cannot_enter() {
         let exit = visit(&enclave, 0, &mut operation(Operation::InvalidOpcode));
         assert!(matches!(exit, Exit::Exception { vector: 6, .. }), "{exit:?}");
     }
-    assert_eq!(
-        visit(&enclave, 0, &mut operation(Operation::Echo)),
-        Exit::Refused { vector: 13 }
-    );
+    assert_eq!(visit(&enclave, 0, &mut operation(Operation::Echo)), Exit::Refused { vector: 13 });
 }
 
 #[test]
@@ -439,11 +346,7 @@ fn arguments_that_the_kernel_refuses_are_refused() {
     reserved.reserved[215] = 1;
     assert_eq!(run_with(Enclu::EEnter, reserved).0, -libc::EINVAL);
     // Not a TCS, no enclave, nothing to resume: #GP of the leaf itself.
-    for (leaf, address) in [
-        (Enclu::EEnter, tcs + 4096),
-        (Enclu::EEnter, 4096),
-        (Enclu::EResume, tcs),
-    ] {
+    for (leaf, address) in [(Enclu::EEnter, tcs + 4096), (Enclu::EEnter, 4096), (Enclu::EResume, tcs)] {
         assert_eq!(run_with(leaf, SgxEnclaveRun::new(address)), (0, leaf as u32, 13));
     }
 }
@@ -455,10 +358,7 @@ fn threads_end_cleanly_after_visits() {
     for _ in 0..50 {
         thread::scope(|scope| {
             scope.spawn(|| {
-                assert_eq!(
-                    visit(&enclave, 0, &mut operation(Operation::ExitByInstruction)),
-                    Exit::Exited
-                );
+                assert_eq!(visit(&enclave, 0, &mut operation(Operation::ExitByInstruction)), Exit::Exited);
             });
         });
     }
@@ -473,10 +373,7 @@ fn unloading_frees_the_address_range() {
     let mut run = SgxEnclaveRun::new(address);
     // SAFETY: Nothing is entered: no enclave is there.
     let result = unsafe { call(enter, Enclu::EEnter, &mut operation(Operation::Echo), &mut run) };
-    assert_eq!(
-        (result, run.function, run.exception_vector),
-        (0, Enclu::EEnter as u32, 13)
-    );
+    assert_eq!((result, run.function, run.exception_vector), (0, Enclu::EEnter as u32, 13));
 }
 
 /// Runs this test alone in a child process, in which a fault outside any enclave must end the
@@ -516,10 +413,7 @@ fn load_error(platform: &SoftPlatform, image: &tiny::Image) -> Error {
 }
 
 fn operation(operation: Operation) -> Registers {
-    Registers {
-        rdi: operation as u64,
-        ..Default::default()
-    }
+    Registers { rdi: operation as u64, ..Default::default() }
 }
 
 fn visit(enclave: &Enclave, thread: usize, registers: &mut Registers) -> Exit {
@@ -540,15 +434,7 @@ fn while_one_is_inside(enclave: &Enclave, work: impl FnOnce()) {
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
             let (rsi, rdx) = (release.as_ptr() as u64, inside.as_ptr() as u64);
-            visit(
-                enclave,
-                0,
-                &mut Registers {
-                    rsi,
-                    rdx,
-                    ..operation(Operation::Wait)
-                },
-            )
+            visit(enclave, 0, &mut Registers { rsi, rdx, ..operation(Operation::Wait) })
         });
         let release = Release(&release);
         while inside.load(Ordering::SeqCst) == 0 && !waiter.is_finished() {
@@ -584,11 +470,8 @@ fn seal_key(enclave: &Enclave, policy: u16, isvsvn: u16) -> ([u8; 16], u64) {
     request[4..6].copy_from_slice(&isvsvn.to_le_bytes());
     request[24..40].fill(0xff);
     let mut key = [0; 16];
-    let mut registers = Registers {
-        rsi: request.as_ptr() as u64,
-        r8: key.as_mut_ptr() as u64,
-        ..operation(Operation::Key)
-    };
+    let mut registers =
+        Registers { rsi: request.as_ptr() as u64, r8: key.as_mut_ptr() as u64, ..operation(Operation::Key) };
     assert_eq!(visit(enclave, 0, &mut registers), Exit::Exited);
     let failed = registers.rdx != 0;
     assert_eq!(failed, registers.rsi != 0, "ZF says whether RAX holds an error");

@@ -12,16 +12,27 @@ use wasmtime::component::{Type, Val};
 /// with memory. The text may use up to as much again while it is decoded.
 pub const MAX_ARGUMENT_COST: usize = 128 << 20;
 
-/// What is left of [`MAX_ARGUMENT_COST`].
-pub(crate) struct Budget(usize);
+/// Most that arguments of so many bytes of text may cost: enough for what they honestly mean, and never more than
+/// [`MAX_ARGUMENT_COST`]. A caller that makes room for this much before it decodes cannot be surprised.
+pub fn argument_cost(text: usize) -> usize {
+    text.saturating_mul(COST_PER_BYTE).saturating_add(COST_AT_LEAST).min(MAX_ARGUMENT_COST)
+}
+
+/// What is left of the cost that arguments may have.
+pub(crate) struct Budget {
+    left: usize,
+    limit: usize,
+}
 
 impl Budget {
-    pub(crate) fn new() -> Self {
-        Self(MAX_ARGUMENT_COST)
+    /// For so many bytes of text.
+    pub(crate) fn for_text(bytes: usize) -> Self {
+        let limit = argument_cost(bytes);
+        Self { left: limit, limit }
     }
 
     pub(crate) fn charge(&mut self, cost: usize) -> Result<(), Mismatch> {
-        self.0 = self.0.checked_sub(cost).ok_or(Mismatch::TooLarge)?;
+        self.left = self.left.checked_sub(cost).ok_or(Mismatch::TooLarge { limit: self.limit })?;
         Ok(())
     }
 
@@ -45,7 +56,7 @@ impl Budget {
 /// A value that was refused, before it is known whose argument it belongs to.
 pub(crate) enum Mismatch {
     Wrong { steps: Vec<Step>, expected: String, given: String },
-    TooLarge,
+    TooLarge { limit: usize },
 }
 
 /// One step from a value to a part of it.
@@ -87,9 +98,7 @@ impl Mismatch {
     pub(crate) fn into_error(self, parameter: &str) -> ArgumentError {
         let (steps, expected, given) = match self {
             Self::Wrong { steps, expected, given } => (steps, expected, given),
-            Self::TooLarge => {
-                return ArgumentError::TooLarge { limit: MAX_ARGUMENT_COST };
-            }
+            Self::TooLarge { limit } => return ArgumentError::TooLarge { limit },
         };
         let path = steps.iter().rev().fold(parameter.to_owned(), |path, step| match step {
             Step::Name(name) => format!("{path}.{name}"),
@@ -223,6 +232,10 @@ const EXCERPT: usize = 60;
 const MAX_COMPARED_NAME: usize = 64;
 /// Most names among which near ones are sought.
 const MAX_COMPARED_NAMES: usize = 1000;
+
+/// A digit and a comma of JSON are a value of 32 bytes or more.
+const COST_PER_BYTE: usize = 64;
+const COST_AT_LEAST: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -28,7 +28,7 @@ pub enum ArgumentError {
     /// More positions than parameters.
     #[error("too many arguments: the function takes {expected_count}, given {given_count}")]
     TooMany { expected_count: usize, given_count: usize },
-    /// The values would cost more than [`MAX_ARGUMENT_COST`](crate::MAX_ARGUMENT_COST).
+    /// The values would cost more than [`argument_cost`](crate::argument_cost) of their text.
     #[error("the arguments are too large: their values cost more than {limit} bytes of memory")]
     TooLarge { limit: usize },
 }

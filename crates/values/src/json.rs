@@ -48,7 +48,7 @@ pub fn arguments_from_json(body: &[u8], params: &[Parameter<'_>]) -> Result<Vec<
     }
     let mut failure = None;
     let mut json = serde_json::Deserializer::from_slice(body);
-    let arguments = Arguments { params, budget: Budget::new(), failure: &mut failure };
+    let arguments = Arguments { params, budget: Budget::for_text(body.len()), failure: &mut failure };
     let given = arguments.deserialize(&mut json).and_then(|given| json.end().map(|()| given));
     match given {
         Ok(given) => complete(given, params),

@@ -2,7 +2,7 @@
 //!
 //! The component's own types direct both ways: what does not fit is refused with the place, what was expected there
 //! and what was given. `docs/design/values.md` has the mapping of each type. Arguments come from anyone, so their
-//! cost is bounded by [`MAX_ARGUMENT_COST`] and their nesting by the parsers; results are bounded by the caller's limit.
+//! cost is bounded by [`argument_cost`] and their nesting by the parsers; results are bounded by the caller's limit.
 #![forbid(unsafe_code)]
 
 mod bounded;
@@ -13,7 +13,7 @@ mod json_result;
 mod types;
 mod wave;
 
-pub use decode::MAX_ARGUMENT_COST;
+pub use decode::{MAX_ARGUMENT_COST, argument_cost};
 pub use error::{ArgumentError, EncodeError, UnsupportedType};
 pub use json::arguments_from_json;
 pub use json_result::result_to_json;

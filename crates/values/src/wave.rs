@@ -21,7 +21,7 @@ pub fn arguments_from_wave(texts: &[String], params: &[Parameter<'_>]) -> Result
         let (expected_count, given_count) = (params.len(), texts.len());
         return Err(ArgumentError::TooMany { expected_count, given_count });
     }
-    let mut budget = Budget::new();
+    let mut budget = Budget::for_text(texts.iter().map(String::len).sum());
     let given = texts.iter().zip(params).map(|(text, parameter)| {
         argument(text, parameter.ty, &mut budget).map(Some).map_err(|refusal| match refusal {
             Refusal::Mismatch(mismatch) => mismatch.into_error(parameter.name),

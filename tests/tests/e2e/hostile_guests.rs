@@ -3,7 +3,7 @@
 use crate::apps::deploy;
 use cloister_api::{Code, DeploySettings, Limits};
 use cloister_client::ClientError;
-use cloister_tests::{guest, name, shared};
+use cloister_tests::{Setup, guest, name, shared};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,6 +70,44 @@ async fn eight_hostile_guests_beside_a_good_one() {
     assert_eq!((log.total.calls, log.total.errors), (3, 3));
     for app in ["good", "toolbox", "handles", "host-calls", "log", "result"] {
         session.remove(&name(app)).await.unwrap();
+    }
+}
+
+/// Each may have as much memory as an app can be given, and together they want three times the image's heap.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_want_more_than_the_heap_harm_no_modest_one() {
+    let enclave = Arc::new(Setup::new().start());
+    let session = enclave.owner().await;
+    deploy(&session, "modest", "toolbox").await;
+    let limits = Limits { memory: 512 << 20, result: 16 << 20, fuel: 1 << 32, ..Limits::default() };
+    let settings = DeploySettings { limits, ..DeploySettings::default() };
+    session.deploy(&name("greedy"), guest("toolbox"), &settings, |_| {}).await.unwrap();
+    let greedy = (0..20).map(|i| {
+        let enclave = Arc::clone(&enclave);
+        tokio::spawn(async move {
+            let session = enclave.caller().await;
+            let (export, arguments) =
+                if i % 2 == 0 { ("hoard", json!([])) } else { ("big", json!([4_000_000])) };
+            session.call_json(&name("greedy"), export, &arguments).await
+        })
+    });
+    let greedy = greedy.collect::<Vec<_>>();
+    let mut answers = 0_u32;
+    while answers < 100 || !greedy.iter().all(tokio::task::JoinHandle::is_finished) {
+        let answer = session.call_json(&name("modest"), "add", &json!([answers, 1])).await.unwrap();
+        assert_eq!(answer.result, json!(answers + 1));
+        answers += 1;
+    }
+    for call in greedy {
+        match call.await.unwrap() {
+            Ok(answer) => assert_eq!(answer.result.as_array().map(Vec::len), Some(4_000_000)),
+            Err(ClientError::Problem(problem)) => {
+                let expected =
+                    [Code::LimitExceeded, Code::ResultTooLarge, Code::GuestTrapped, Code::TimedOut];
+                assert!(expected.contains(&problem.code), "{problem:?}");
+            }
+            Err(other) => panic!("{other}"),
+        }
     }
 }
 

@@ -19,14 +19,7 @@ pub(crate) fn build(context: &Context, output: &Path) -> Result<()> {
     let source = Guest::C.source(context);
     let folder = context.examples().join("build").join("c");
     let module = folder.join("module.wasm");
-    componentize(
-        context,
-        [
-            "bindings".into(),
-            source.join("wit").into(),
-            folder.clone().into(),
-        ],
-    )?;
+    componentize(context, ["bindings".into(), source.join("wit").into(), folder.clone().into()])?;
     compile(context, &source, &folder, &module)?;
     componentize(context, ["component".into(), module.into(), output.into()])
 }
@@ -47,9 +40,7 @@ fn compile(context: &Context, source: &Path, bindings: &Path, module: &Path) -> 
     for name in sources(source)? {
         compiler.arg(source.join(name));
     }
-    compiler
-        .arg(bindings.join("numbers.c"))
-        .arg(bindings.join("numbers_component_type.o"));
+    compiler.arg(bindings.join("numbers.c")).arg(bindings.join("numbers_component_type.o"));
     process::run(compiler.arg("-o").arg(module))
 }
 

@@ -14,9 +14,6 @@ use crate::process;
 /// componentize-js refuses the source.
 pub(crate) fn build(context: &Context, output: &Path) -> Result<()> {
     process::run(
-        process::command("node")
-            .arg("build.mjs")
-            .arg(output)
-            .current_dir(Guest::Javascript.source(context)),
+        process::command("node").arg("build.mjs").arg(output).current_dir(Guest::Javascript.source(context)),
     )
 }

@@ -20,31 +20,21 @@ use crate::setup::toolchain::{self, GUEST_TARGET, Toolchain, ToolchainChoice};
 /// The crate does not compile, or the toolchain is not what `setup` noted.
 pub(crate) fn build(context: &Context, guest: Guest, output: &Path) -> Result<()> {
     let toolchain = Toolchain::load(context)?;
-    let folder = context
-        .examples()
-        .join("build")
-        .join(toolchain.choice.to_string());
+    let folder = context.examples().join("build").join(toolchain.choice.to_string());
     let mut cargo = toolchain.cargo();
     cargo.args(["build", "--release", "--locked", "--target", GUEST_TARGET]);
-    cargo
-        .current_dir(guest.source(context))
-        .env("CARGO_TARGET_DIR", &folder);
+    cargo.current_dir(guest.source(context)).env("CARGO_TARGET_DIR", &folder);
     if toolchain.choice == ToolchainChoice::Debian {
         let library = c_library(context)?;
-        cargo
-            .arg("-Zbuild-std=std,panic_abort")
-            .env("RUSTC_BOOTSTRAP", "1");
-        cargo.env(
-            "CARGO_TARGET_WASM32_WASIP2_LINKER",
-            toolchain::guest_linker(context)?,
-        );
+        cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
+        cargo.env("CARGO_TARGET_WASM32_WASIP2_LINKER", toolchain::guest_linker(context)?);
         cargo.env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", link_flags(&library));
     }
     process::run(&mut cargo)?;
     let built = folder
         .join(GUEST_TARGET)
         .join("release")
-        .join(format!("{}_example.wasm", guest.name()));
+        .join(format!("{}_example.wasm", guest.name().replace('-', "_")));
     fs::copy(&built, output).with_context(|| format!("cannot copy {}", built.display()))?;
     Ok(())
 }
@@ -67,9 +57,7 @@ impl CLibrary {
 
 /// Takes the C library out of Zig: it compiles one for the target when it links a program, and says so when asked to be verbose.
 fn c_library(context: &Context) -> Result<CLibrary> {
-    let library = CLibrary {
-        folder: context.tools().join("wasi-libc"),
-    };
+    let library = CLibrary { folder: context.tools().join("wasi-libc") };
     if library.archive().is_file() && library.linker().is_file() {
         return Ok(library);
     }
@@ -87,10 +75,7 @@ fn c_library(context: &Context) -> Result<CLibrary> {
     }
     script.push_str("SAVE\nEND\n");
     merge(&zig, &library.folder, &script)?;
-    context::write(
-        &library.linker(),
-        format!("#!/bin/sh\nexec '{}' wasm-ld \"$@\"\n", zig.display()),
-    )?;
+    context::write(&library.linker(), format!("#!/bin/sh\nexec '{}' wasm-ld \"$@\"\n", zig.display()))?;
     make_executable(&library.linker())?;
     Ok(library)
 }
@@ -109,16 +94,10 @@ fn verbose_link(zig: &Path, program: &Path) -> Result<String> {
 
 /// The archives in the command line of the linker that a verbose compiler prints.
 fn linked_archives(said: &str) -> Vec<&str> {
-    let Some(link) = said
-        .lines()
-        .rev()
-        .find(|line| line.contains("wasm-ld") || line.contains(".a "))
-    else {
+    let Some(link) = said.lines().rev().find(|line| line.contains("wasm-ld") || line.contains(".a ")) else {
         return Vec::new();
     };
-    link.split_whitespace()
-        .filter(|word| word.ends_with(".a"))
-        .collect()
+    link.split_whitespace().filter(|word| word.ends_with(".a")).collect()
 }
 
 fn merge(zig: &Path, folder: &Path, script: &str) -> Result<()> {
@@ -137,10 +116,7 @@ fn make_executable(file: &Path) -> Result<()> {
 fn link_flags(library: &CLibrary) -> String {
     let folder = library.folder.display();
     let linker = library.linker();
-    format!(
-        "-Clink-self-contained=no -Lnative={folder} -Clink-arg=--wasm-ld-path={}",
-        linker.display()
-    )
+    format!("-Clink-self-contained=no -Lnative={folder} -Clink-arg=--wasm-ld-path={}", linker.display())
 }
 
 #[cfg(test)]
@@ -150,10 +126,7 @@ mod tests {
     #[test]
     fn archives_are_found_in_the_linkers_command_line() {
         let said = "compiling\nwasm-ld -o x.wasm crt1.o a.o /cache/libc.a /cache/libcompiler_rt.a\n";
-        assert_eq!(
-            linked_archives(said),
-            ["/cache/libc.a", "/cache/libcompiler_rt.a"]
-        );
+        assert_eq!(linked_archives(said), ["/cache/libc.a", "/cache/libcompiler_rt.a"]);
         assert!(linked_archives("nothing").is_empty());
     }
 }

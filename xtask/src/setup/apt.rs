@@ -23,29 +23,17 @@ enum Means {
 impl Requirement {
     /// A program of `PATH`, wherever it came from.
     pub(crate) fn program(name: &'static str, packages: &'static [&'static str], why: &'static str) -> Self {
-        Self {
-            means: Means::Program(name),
-            packages,
-            why,
-        }
+        Self { means: Means::Program(name), packages, why }
     }
 
     /// A library or a set of files that only a package brings.
     pub(crate) fn package(name: &'static str, why: &'static str) -> Self {
-        Self {
-            means: Means::Package(name),
-            packages: &[],
-            why,
-        }
+        Self { means: Means::Package(name), packages: &[], why }
     }
 
     /// Something that was looked for and is not there.
     pub(crate) fn missing(packages: &'static [&'static str], why: &'static str) -> Self {
-        Self {
-            means: Means::Missing,
-            packages,
-            why,
-        }
+        Self { means: Means::Missing, packages, why }
     }
 
     fn is_met(&self) -> bool {
@@ -69,20 +57,14 @@ impl Requirement {
 /// # Errors
 /// There is no `apt-get`, or it fails: the message lists the packages.
 pub(crate) fn ensure(requirements: &[Requirement]) -> Result<()> {
-    let unmet: Vec<_> = requirements
-        .iter()
-        .filter(|requirement| !requirement.is_met())
-        .collect();
+    let unmet: Vec<_> = requirements.iter().filter(|requirement| !requirement.is_met()).collect();
     if unmet.is_empty() {
         return Ok(());
     }
     for requirement in &unmet {
         announce(&requirement.packages().join(" "), requirement.why);
     }
-    let packages: Vec<_> = unmet
-        .iter()
-        .flat_map(|requirement| requirement.packages())
-        .collect();
+    let packages: Vec<_> = unmet.iter().flat_map(|requirement| requirement.packages()).collect();
     if process::find("apt-get").is_none() {
         bail!(
             "there is no apt-get here: install what these Debian packages hold yourself: {}",
@@ -92,9 +74,7 @@ pub(crate) fn ensure(requirements: &[Requirement]) -> Result<()> {
     process::with_retries(|| process::run(apt_get()?.args(["update", "--quiet"])))?;
     process::with_retries(|| {
         process::run(
-            apt_get()?
-                .args(["install", "--yes", "--quiet", "--no-install-recommends"])
-                .args(&packages),
+            apt_get()?.args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(&packages),
         )
     })
     .with_context(|| format!("cannot install {}", packages.join(" ")))

@@ -23,10 +23,7 @@ pub(crate) fn ensure(context: &Context, tool: &CargoTool) -> Result<()> {
     if is_installed(context, tool) {
         return Ok(());
     }
-    announce(
-        &format!("{} {}, takes some minutes once", tool.package, tool.version),
-        tool.why,
-    );
+    announce(&format!("{} {}, takes some minutes once", tool.package, tool.version), tool.why);
     process::with_retries(|| {
         let mut install = process::cargo();
         install.args([
@@ -39,11 +36,7 @@ pub(crate) fn ensure(context: &Context, tool: &CargoTool) -> Result<()> {
             "--bin",
             tool.program,
         ]);
-        install
-            .arg("--root")
-            .arg(context.tools())
-            .arg("--target-dir")
-            .arg(context.tools().join("build"));
+        install.arg("--root").arg(context.tools()).arg("--target-dir").arg(context.tools().join("build"));
         install.env_remove("RUSTFLAGS");
         process::run(&mut install)
     })

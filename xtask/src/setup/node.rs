@@ -15,26 +15,16 @@ use crate::versions::NODE_MAJOR;
 pub(crate) fn ensure(context: &Context) -> Result<()> {
     let folder = context.root().join("examples/javascript");
     let modules = folder.join("node_modules/.package-lock.json");
-    let wanted = Inputs::default()
-        .files(&folder.join("package-lock.json"))?
-        .stamp();
+    let wanted = Inputs::default().files(&folder.join("package-lock.json"))?.stamp();
     if wanted.is_on(&modules) {
         return Ok(());
     }
     announce("componentize-js", "turns JavaScript into components");
     let version = process::capture(process::command("node").arg("--version"))?;
     let major = major(&version).with_context(|| format!("cannot read Node.js's version {version:?}"))?;
-    ensure!(
-        major >= NODE_MAJOR,
-        "Node.js {} is too old: {NODE_MAJOR} or newer is needed",
-        version.trim()
-    );
+    ensure!(major >= NODE_MAJOR, "Node.js {} is too old: {NODE_MAJOR} or newer is needed", version.trim());
     process::with_retries(|| {
-        process::run(
-            process::command("npm")
-                .args(["ci", "--no-audit", "--no-fund"])
-                .current_dir(&folder),
-        )
+        process::run(process::command("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder))
     })?;
     wanted.put_on(&modules)
 }

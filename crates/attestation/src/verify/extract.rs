@@ -56,18 +56,12 @@ pub(super) enum ForeignRoot {
     /// There is no readable chain.
     None,
     /// SHA-256 of the certificate it ends in, and that certificate's subject.
-    Other {
-        fingerprint: [u8; HASH_LEN],
-        subject: String,
-    },
+    Other { fingerprint: [u8; HASH_LEN], subject: String },
 }
 
 fn parse_quote(quote: &[u8]) -> Result<(Quote, EnclaveReport), String> {
     if quote.len() > MAX_QUOTE {
-        return Err(format!(
-            "it is {} bytes long, and the limit is {MAX_QUOTE}",
-            quote.len()
-        ));
+        return Err(format!("it is {} bytes long, and the limit is {MAX_QUOTE}", quote.len()));
     }
     let quote = Quote::parse(quote).map_err(|error| format!("it is not a DCAP quote: {error:#}"))?;
     match quote.report.as_sgx() {
@@ -98,10 +92,7 @@ fn root(
         .ok_or(ForeignRoot::None)?;
     match sha256(&root) {
         fingerprint if fingerprint == wanted => Ok(root.to_vec()),
-        fingerprint => Err(ForeignRoot::Other {
-            fingerprint,
-            subject: subject(&root),
-        }),
+        fingerprint => Err(ForeignRoot::Other { fingerprint, subject: subject(&root) }),
     }
 }
 
@@ -116,10 +107,7 @@ fn signatures(
     };
     let collateral =
         collateral.ok_or("there is no collateral (certificates' revocation lists, TCB levels)")?;
-    let now = now
-        .duration_since(UNIX_EPOCH)
-        .map_err(|_| "the clock here says a time before 1970")?
-        .as_secs();
+    let now = now.duration_since(UNIX_EPOCH).map_err(|_| "the clock here says a time before 1970")?.as_secs();
     // Debug enclaves and bad TCB statuses are let through here: the comparison refuses them by checks of their own.
     let claims = QuoteVerifier::new(root.clone())
         .allow_debug(true)
@@ -136,20 +124,12 @@ fn code_hash_extension(certificate: &CertificateDer<'_>) -> Result<Option<[u8; H
         .extensions()
         .into_iter()
         .flatten()
-        .filter(|extension| {
-            extension
-                .extn_id
-                .arcs()
-                .map(u64::from)
-                .eq(CODE_HASH.iter().copied())
-        });
+        .filter(|extension| extension.extn_id.arcs().map(u64::from).eq(CODE_HASH.iter().copied()));
     match (found.next(), found.next()) {
         (None, _) => Ok(None),
         (Some(extension), None) => {
             let hash = extension.extn_value.as_bytes().try_into();
-            Ok(Some(hash.map_err(
-                |_| "the code hash in the certificate is not 32 bytes long",
-            )?))
+            Ok(Some(hash.map_err(|_| "the code hash in the certificate is not 32 bytes long")?))
         }
         (Some(_), Some(_)) => Err("the certificate carries two code hashes".to_owned()),
     }

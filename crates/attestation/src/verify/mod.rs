@@ -92,14 +92,8 @@ pub fn verify(
     let extracted = Extracted::new(presented, observed, collateral, &policy.anchor, now);
     let report = compare::compare(&extracted, presented, observed, policy);
     match (report.accepted(), extracted.claims, extracted.quote) {
-        (true, Ok(claims), Ok(quote)) => Ok(Verified {
-            claims,
-            measurement: quote.mr_enclave,
-            report,
-        }),
-        _ => Err(Refused {
-            report: Box::new(report),
-        }),
+        (true, Ok(claims), Ok(quote)) => Ok(Verified { claims, measurement: quote.mr_enclave, report }),
+        _ => Err(Refused { report: Box::new(report) }),
     }
 }
 

@@ -19,12 +19,7 @@ impl Policy {
     /// A policy with the two decisions that nobody can make for a relying party: whose hardware, and which image.
     /// Of the rest it accepts an up-to-date platform alone, and expects no particular app.
     pub fn new(anchor: TrustAnchor, mrenclave: Measurement) -> Self {
-        Self {
-            anchor,
-            mrenclave,
-            tcb: vec![TcbStatus::UpToDate],
-            apps: BTreeMap::new(),
-        }
+        Self { anchor, mrenclave, tcb: vec![TcbStatus::UpToDate], apps: BTreeMap::new() }
     }
 
     /// The same policy that expects this code under this app's name.

@@ -15,17 +15,12 @@ pub struct VerificationReport {
 impl VerificationReport {
     /// Whether no check failed.
     pub fn accepted(&self) -> bool {
-        self.checks
-            .iter()
-            .all(|result| !matches!(result.outcome, Outcome::Failed { .. }))
+        self.checks.iter().all(|result| !matches!(result.outcome, Outcome::Failed { .. }))
     }
 
     /// What became of a check; for [`Check::CodeHash`] with the app's name in it.
     pub fn outcome(&self, check: &Check) -> Option<&Outcome> {
-        self.checks
-            .iter()
-            .find(|result| result.check == *check)
-            .map(|result| &result.outcome)
+        self.checks.iter().find(|result| result.check == *check).map(|result| &result.outcome)
     }
 
     /// The checks that failed.

@@ -1,10 +1,6 @@
 //! A quoting platform for tests: quotes of whatever enclave a test asks for, below a root of its own, with collateral
 //! of whatever status. Other than a soft platform, it lets a test get exactly one thing wrong.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "a module of several test programs, each of which uses a part"
-)]
+#![allow(dead_code, unreachable_pub, reason = "a module of several test programs, each of which uses a part")]
 
 use cloister_attestation::sha256;
 use cloister_attestation::verify::Collateral;
@@ -43,15 +39,11 @@ impl TestPlatform {
         let root_issuer = Issuer::new(parameters("test root", &root, Some(1)), &root);
         let pck_ca_issuer = Issuer::new(parameters("Test PCK Platform CA", &pck_ca, Some(0)), &pck_ca);
         let mut pck_parameters = parameters("test PCK", &pck, None);
-        pck_parameters.custom_extensions = vec![CustomExtension::from_oid_content(
-            &[1, 2, 840, 113741, 1, 13, 1],
-            pck_extension(),
-        )];
+        pck_parameters.custom_extensions =
+            vec![CustomExtension::from_oid_content(&[1, 2, 840, 113741, 1, 13, 1], pck_extension())];
 
         let der = |certificate: rcgen::Certificate| certificate.der().to_vec();
-        let root_der = der(parameters("test root", &root, Some(1))
-            .self_signed(&root)
-            .unwrap());
+        let root_der = der(parameters("test root", &root, Some(1)).self_signed(&root).unwrap());
         let pck_ca_der = der(parameters("Test PCK Platform CA", &pck_ca, Some(0))
             .signed_by(&pck_ca, &root_issuer)
             .unwrap());
@@ -60,17 +52,7 @@ impl TestPlatform {
             .signed_by(&tcb_signing, &root_issuer)
             .unwrap());
         drop((root_issuer, pck_ca_issuer));
-        Self {
-            root,
-            pck_ca,
-            pck,
-            tcb_signing,
-            attestation,
-            root_der,
-            pck_ca_der,
-            pck_der,
-            tcb_signing_der,
-        }
+        Self { root, pck_ca, pck, tcb_signing, attestation, root_der, pck_ca_der, pck_der, tcb_signing_der }
     }
 
     pub fn root_fingerprint(&self) -> [u8; 32] {
@@ -92,11 +74,7 @@ impl TestPlatform {
         let public = &self.attestation.point[1..];
         let mut qe_report_data = [0; 64];
         qe_report_data[..32].copy_from_slice(&sha256(&[public, &[0; 32]].concat()));
-        let qe_report = report(&Enclave {
-            mrenclave: [9; 32],
-            debug: false,
-            report_data: qe_report_data,
-        });
+        let qe_report = report(&Enclave { mrenclave: [9; 32], debug: false, report_data: qe_report_data });
         let chain = pem_chain(&[&self.pck_der, &self.pck_ca_der, &self.root_der]);
 
         let mut authentication = Vec::new();
@@ -165,10 +143,7 @@ impl Key {
     }
 
     fn raw_signature(&self, message: &[u8]) -> Vec<u8> {
-        self.key
-            .sign::<Sha256>(&[message], &mut [0; 64])
-            .unwrap()
-            .to_vec()
+        self.key.sign::<Sha256>(&[message], &mut [0; 64]).unwrap().to_vec()
     }
 }
 
@@ -184,11 +159,7 @@ impl rcgen::PublicKeyData for Key {
 
 impl rcgen::SigningKey for Key {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        Ok(self
-            .key
-            .sign_asn1::<Sha256>(&[message], &mut [0; 128])
-            .unwrap()
-            .to_vec())
+        Ok(self.key.sign_asn1::<Sha256>(&[message], &mut [0; 128]).unwrap().to_vec())
     }
 }
 
@@ -244,10 +215,7 @@ fn nothing_revoked(name: &str, key: &Key) -> Vec<u8> {
         revoked_certs: Vec::new(),
         key_identifier_method: KeyIdMethod::PreSpecified(sha256(&key.point)[..20].to_vec()),
     };
-    list.signed_by(&Issuer::new(parameters(name, key, Some(1)), key))
-        .unwrap()
-        .der()
-        .to_vec()
+    list.signed_by(&Issuer::new(parameters(name, key, Some(1)), key)).unwrap().der().to_vec()
 }
 
 /// Intel's SGX extension of PCK certificates: PPID, TCB, PCE-ID, FMSPC, type.
@@ -294,10 +262,7 @@ fn pck_extension() -> Vec<u8> {
 }
 
 fn pem_chain(certificates: &[&[u8]]) -> String {
-    let blocks: Vec<_> = certificates
-        .iter()
-        .map(|der| pem::Pem::new("CERTIFICATE", der.to_vec()))
-        .collect();
+    let blocks: Vec<_> = certificates.iter().map(|der| pem::Pem::new("CERTIFICATE", der.to_vec())).collect();
     pem::encode_many(&blocks)
 }
 

@@ -56,10 +56,7 @@ impl FakeEnclave {
         let claims = Claims {
             tls_key: tls_key.fingerprint(),
             session_key: session_key.public(),
-            boot: Boot {
-                id: [1; 16],
-                told_time: 1,
-            },
+            boot: Boot { id: [1; 16], told_time: 1 },
             configuration: [2; 32],
             owners: Vec::new(),
             volume: None,
@@ -94,11 +91,7 @@ impl FakeEnclave {
     /// Quotes the present claims, after this change to the enclave's identity.
     pub fn quote_as(&mut self, change: impl FnOnce(&mut Enclave)) {
         let report_data = report_data(&self.claims.encode().unwrap());
-        let mut identity = Enclave {
-            mrenclave: MRENCLAVE,
-            debug: false,
-            report_data,
-        };
+        let mut identity = Enclave { mrenclave: MRENCLAVE, debug: false, report_data };
         change(&mut identity);
         self.quote = self.platform.quote(&identity);
     }
@@ -117,10 +110,7 @@ impl FakeEnclave {
     /// The policy that expects this enclave.
     pub fn policy(&self) -> Policy {
         let root_fingerprint = self.platform.root_fingerprint();
-        Policy::new(
-            TrustAnchor::Simulated { root_fingerprint },
-            Measurement::Exactly(vec![MRENCLAVE]),
-        )
+        Policy::new(TrustAnchor::Simulated { root_fingerprint }, Measurement::Exactly(vec![MRENCLAVE]))
     }
 
     pub fn client(&self) -> Client {
@@ -143,20 +133,14 @@ impl FakeEnclave {
                 });
             }
         });
-        Endpoint {
-            address,
-            server_name: "localhost".to_owned(),
-        }
+        Endpoint { address, server_name: "localhost".to_owned() }
     }
 
     async fn serve_connection(self, stream: TlsStream<TcpStream>) {
         let connection = stream.get_ref().1;
         let http2 = connection.alpn_protocol() == Some(b"h2");
         if let Some(chain) = connection.peer_certificates() {
-            self.clients
-                .lock()
-                .unwrap()
-                .push(key_fingerprint(&chain[0]).unwrap());
+            self.clients.lock().unwrap().push(key_fingerprint(&chain[0]).unwrap());
         }
         let stream = Shared(Arc::new(Mutex::new(stream)));
         let service = {
@@ -169,9 +153,7 @@ impl FakeEnclave {
                 .serve_connection(io, service)
                 .await;
         } else {
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(io, service)
-                .await;
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
         }
     }
 
@@ -182,19 +164,11 @@ impl FakeEnclave {
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let line = format!("{} {}", request.method(), request.uri().path());
         self.requests.lock().unwrap().push(line.clone());
-        let body = request
-            .into_body()
-            .collect()
-            .await
-            .map(|body| body.to_bytes())
-            .unwrap_or_default();
+        let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let response = if line == "POST /v1/evidence" {
             let request: EvidenceRequest = serde_json::from_slice(&body).unwrap();
             let nonce: [u8; 32] = hex::decode(request.nonce).unwrap().try_into().unwrap();
-            let binding = SessionBinding {
-                exporter: stream.exporter(&nonce),
-                nonce,
-            };
+            let binding = SessionBinding { exporter: stream.exporter(&nonce), nonce };
             let evidence = (self.make_evidence)(&self, binding);
             Response::new(Bytes::from(serde_json::to_vec(&evidence).unwrap()))
         } else {
@@ -204,10 +178,7 @@ impl FakeEnclave {
     }
 
     fn tls_configuration(&self) -> Arc<ServerConfig> {
-        let evidence = Evidence {
-            claims: self.claims.encode().unwrap(),
-            quote: self.quote.clone(),
-        };
+        let evidence = Evidence { claims: self.claims.encode().unwrap(), quote: self.quote.clone() };
         let leaf = leaf_certificate(&self.tls_key, &["localhost".to_owned()], &evidence, None).unwrap();
         let key = PrivatePkcs8KeyDer::from(self.tls_key.to_pkcs8_der().unwrap().to_vec());
         let mut configuration =
@@ -231,9 +202,7 @@ impl FakeEnclave {
 pub fn response(status: u16, media_type: &str, body: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = Response::new(body.into());
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
-    response
-        .headers_mut()
-        .insert("content-type", media_type.parse().unwrap());
+    response.headers_mut().insert("content-type", media_type.parse().unwrap());
     response
 }
 
@@ -244,11 +213,7 @@ struct Shared(Arc<Mutex<TlsStream<TcpStream>>>);
 impl Shared {
     fn exporter(&self, nonce: &[u8]) -> [u8; 32] {
         let stream = self.0.lock().unwrap();
-        stream
-            .get_ref()
-            .1
-            .export_keying_material([0; 32], EXPORTER_LABEL, Some(nonce))
-            .unwrap()
+        stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, Some(nonce)).unwrap()
     }
 }
 

@@ -23,10 +23,7 @@ impl FromStr for EnvironmentArgument {
             return Err(InvalidEnvironment);
         }
         Ok(match value {
-            Some(value) => Self::Set(EnvironmentVariable {
-                name: name.to_owned(),
-                value: value.to_owned(),
-            }),
+            Some(value) => Self::Set(EnvironmentVariable { name: name.to_owned(), value: value.to_owned() }),
             None => Self::Inherit(name.to_owned()),
         })
     }
@@ -87,10 +84,7 @@ mod tests {
     fn a_pin_is_an_app_and_a_digest() {
         let hash = "cc".repeat(32);
         let pin: Pin = format!("hello={hash}").parse().unwrap();
-        assert_eq!(
-            (pin.app.as_str(), pin.code_hash.to_string()),
-            ("hello", hash.clone())
-        );
+        assert_eq!((pin.app.as_str(), pin.code_hash.to_string()), ("hello", hash.clone()));
         for bad in ["hello", "hello=", &format!("={hash}"), &format!("He={hash}")] {
             assert_eq!(bad.parse::<Pin>(), Err(InvalidPin), "{bad:?}");
         }

@@ -41,10 +41,7 @@ pub(crate) async fn describe(
     settings: &Settings,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    let app = Connection::open(settings, Target::Owner)
-        .await?
-        .describe(&arguments.app)
-        .await?;
+    let app = Connection::open(settings, Target::Owner).await?.describe(&arguments.app).await?;
     if arguments.wit {
         let text = format!("{}\n", app.wit.trim_end());
         return printer.result(&json!({ "wit": app.wit }), || printable(&text).into_owned());
@@ -59,10 +56,7 @@ pub(crate) async fn remove(
     printer: &Printer,
 ) -> Result<(), Failure> {
     let name = &arguments.app;
-    Connection::open(settings, Target::Owner)
-        .await?
-        .remove(name)
-        .await?;
+    Connection::open(settings, Target::Owner).await?.remove(name).await?;
     printer.result(&json!({ "removed": name }), || format!("removed {name}\n"))
 }
 

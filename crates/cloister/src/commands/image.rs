@@ -37,10 +37,7 @@ fn check(elf: &Path, printer: &Printer) -> Result<(), Failure> {
     }
     if in_functions.is_empty() {
         return printer.result(&json!({ "elf": elf, "forbidden": [] }), || {
-            format!(
-                "{}: every instruction of its functions is legal in an enclave\n",
-                elf.display()
-            )
+            format!("{}: every instruction of its functions is legal in an enclave\n", elf.display())
         });
     }
     Err(Failure::Enclave {
@@ -67,16 +64,12 @@ fn sign(arguments: &ImageSignArguments, key: Option<&Path>, printer: &Printer) -
     let sigstruct = key
         .sign(mrenclave.0, &SigstructParameters::default())
         .map_err(|error| Failure::Internal(format!("cannot sign: {error}")))?;
-    let out = arguments
-        .out
-        .clone()
-        .unwrap_or_else(|| image.with_extension("sigstruct"));
+    let out = arguments.out.clone().unwrap_or_else(|| image.with_extension("sigstruct"));
     fs::write(&out, sigstruct.as_ref() as &[u8]).map_err(|source| file(FileAction::Write, &out, source))?;
     let (signer, shown) = (Digest(key.mrsigner()), out.display().to_string());
-    printer.result(
-        &json!({ "sigstruct": shown, "mrenclave": mrenclave, "mrsigner": signer }),
-        || format!("sigstruct  {shown}\nMRENCLAVE  {mrenclave}\nMRSIGNER   {signer}\n"),
-    )
+    printer.result(&json!({ "sigstruct": shown, "mrenclave": mrenclave, "mrsigner": signer }), || {
+        format!("sigstruct  {shown}\nMRENCLAVE  {mrenclave}\nMRSIGNER   {signer}\n")
+    })
 }
 
 /// The key in a file, which is made where it is absent.
@@ -102,12 +95,7 @@ fn list(findings: &[&Finding]) -> String {
         .take(MAX_LISTED)
         .map(|finding| {
             let symbol = finding.symbol.as_deref().unwrap_or("?");
-            format!(
-                "{} at {:#x} in {}",
-                finding.instruction,
-                finding.address,
-                printable(symbol)
-            )
+            format!("{} at {:#x} in {}", finding.instruction, finding.address, printable(symbol))
         })
         .collect();
     if findings.len() > MAX_LISTED {
@@ -117,11 +105,7 @@ fn list(findings: &[&Finding]) -> String {
 }
 
 fn file(action: FileAction, path: &Path, source: io::Error) -> Failure {
-    Failure::File {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    Failure::File { action, path: path.to_owned(), source }
 }
 
 /// More findings than these do not help.
@@ -133,11 +117,7 @@ mod tests {
 
     #[test]
     fn findings_name_instruction_place_and_function() {
-        let finding = Finding {
-            address: 0x1000,
-            instruction: "cpuid".into(),
-            symbol: Some("main".into()),
-        };
+        let finding = Finding { address: 0x1000, instruction: "cpuid".into(), symbol: Some("main".into()) };
         assert_eq!(list(&[&finding]), "cpuid at 0x1000 in main");
         assert!(list(&[&finding; 12]).ends_with("; 2 more"));
     }

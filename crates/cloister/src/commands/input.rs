@@ -67,11 +67,7 @@ fn bounded(source: impl Read, path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn unreadable(path: &Path, source: io::Error) -> Failure {
-    Failure::File {
-        action: FileAction::Read,
-        path: path.to_owned(),
-        source,
-    }
+    Failure::File { action: FileAction::Read, path: path.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -87,30 +83,20 @@ mod tests {
 
     #[test]
     fn json_comes_from_the_argument_or_a_file() {
-        assert_eq!(
-            Input::read(&[], Some("{\"a\": 1}")).unwrap(),
-            Input::Json(json!({"a": 1}))
-        );
+        assert_eq!(Input::read(&[], Some("{\"a\": 1}")).unwrap(), Input::Json(json!({"a": 1})));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.json");
         std::fs::write(&path, "[1, \"x\"]").unwrap();
         let at = format!("@{}", path.display());
         assert_eq!(Input::read(&[], Some(&at)).unwrap(), Input::Json(json!([1, "x"])));
-        assert!(
-            Input::read(&[], Some("@/nonexistent"))
-                .unwrap_err()
-                .to_string()
-                .contains("/nonexistent")
-        );
+        assert!(Input::read(&[], Some("@/nonexistent")).unwrap_err().to_string().contains("/nonexistent"));
     }
 
     #[test]
     fn what_is_not_an_object_or_array_is_refused_here() {
-        for (text, part) in [
-            ("{", "is not JSON"),
-            ("5", "neither an object nor an array"),
-            ("", "is not JSON"),
-        ] {
+        for (text, part) in
+            [("{", "is not JSON"), ("5", "neither an object nor an array"), ("", "is not JSON")]
+        {
             let failure = Input::read(&[], Some(text)).unwrap_err();
             assert!(failure.to_string().contains(part), "{text:?}: {failure}");
         }

@@ -22,19 +22,13 @@ pub(crate) fn keygen(arguments: &KeygenArguments, printer: &Printer) -> Result<(
         None => default_key_path()?,
     };
     let identity = Identity::generate().map_err(|e| Failure::Internal(format!("cannot make a key: {e}")))?;
-    let pem = identity
-        .to_pem()
-        .map_err(|e| Failure::Internal(format!("cannot write a key: {e}")))?;
+    let pem = identity.to_pem().map_err(|e| Failure::Internal(format!("cannot write a key: {e}")))?;
     write_new(&path, pem.as_bytes()).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => Failure::Usage {
             what: format!("{} exists, and a key is never overwritten", path.display()),
             help: Some("name another file with --out, or move the old key away".to_owned()),
         },
-        _ => Failure::File {
-            action: FileAction::Create,
-            path: path.clone(),
-            source,
-        },
+        _ => Failure::File { action: FileAction::Create, path: path.clone(), source },
     })?;
     let fingerprint = fingerprint(&identity)?;
     let shown = path.display().to_string();
@@ -71,11 +65,7 @@ pub(crate) fn owner(text: &str) -> Result<KeyFingerprint, Failure> {
             what: format!("--owner '{text}' is neither a fingerprint nor a file"),
             help: Some("`cloister keygen` makes a key and prints its fingerprint, 64 hex digits".to_owned()),
         },
-        _ => Failure::File {
-            action: FileAction::Read,
-            path: path.to_owned(),
-            source,
-        },
+        _ => Failure::File { action: FileAction::Read, path: path.to_owned(), source },
     })?;
     match public_key(&pem) {
         Some(spki) => Ok(KeyFingerprint::from_hash(Sha256::digest(&spki).into())),
@@ -84,10 +74,7 @@ pub(crate) fn owner(text: &str) -> Result<KeyFingerprint, Failure> {
 }
 
 fn fingerprint(identity: &Identity) -> Result<KeyFingerprint, Failure> {
-    identity
-        .fingerprint()
-        .parse()
-        .map_err(|_| Failure::Internal("a fingerprint that is none".to_owned()))
+    identity.fingerprint().parse().map_err(|_| Failure::Internal("a fingerprint that is none".to_owned()))
 }
 
 /// The SubjectPublicKeyInfo of a PEM file with the label PUBLIC KEY (RFC 7468, section 13).
@@ -103,11 +90,7 @@ pub(crate) fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }
@@ -123,11 +106,7 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("public.pem");
-        fs::write(
-            &path,
-            "-----BEGIN PUBLIC KEY-----\nYW\nJj\n-----END PUBLIC KEY-----\n",
-        )
-        .unwrap();
+        fs::write(&path, "-----BEGIN PUBLIC KEY-----\nYW\nJj\n-----END PUBLIC KEY-----\n").unwrap();
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(owner(path.to_str().unwrap()).unwrap().to_string(), expected);
     }
@@ -138,26 +117,16 @@ mod tests {
         let path = folder.path().join("key.pem");
         let identity = Identity::generate().unwrap();
         write_new(&path, identity.to_pem().unwrap().as_bytes()).unwrap();
-        assert_eq!(
-            owner(path.to_str().unwrap()).unwrap().to_string(),
-            identity.fingerprint()
-        );
+        assert_eq!(owner(path.to_str().unwrap()).unwrap().to_string(), identity.fingerprint());
     }
 
     #[test]
     fn what_is_no_key_is_explained() {
         let failure = owner("/nonexistent/key").unwrap_err();
-        assert!(
-            failure.to_string().contains("neither a fingerprint nor a file"),
-            "{failure}"
-        );
+        assert!(failure.to_string().contains("neither a fingerprint nor a file"), "{failure}");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.pem");
-        fs::write(
-            &path,
-            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        )
-        .unwrap();
+        fs::write(&path, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
         let failure = owner(path.to_str().unwrap()).unwrap_err();
         assert!(failure.to_string().contains("is not a private key"), "{failure}");
     }

@@ -24,11 +24,7 @@ pub(crate) fn hash(arguments: &HashArguments, printer: &Printer) -> Result<(), F
     })?;
     let name = arguments.file.display().to_string();
     printer.result(&json!({ "file": name, "sha256": digest, "size": size }), || {
-        if printer.quiet {
-            format!("{digest}\n")
-        } else {
-            format!("{digest}  {name}  ({})\n", Size(size))
-        }
+        if printer.quiet { format!("{digest}\n") } else { format!("{digest}  {name}  ({})\n", Size(size)) }
     })
 }
 
@@ -74,11 +70,7 @@ fn set(
         mrenclave: typed.mrenclave.clone(),
         simulated_root: typed.allow_simulated,
         collateral: typed.collateral.as_deref().map(absolute).transpose()?,
-        code_hashes: arguments
-            .pin
-            .iter()
-            .map(|pin| (pin.app.clone(), pin.code_hash))
-            .collect(),
+        code_hashes: arguments.pin.iter().map(|pin| (pin.app.clone(), pin.code_hash)).collect(),
     };
     if change == Profile::default() {
         return Err(Failure::Usage {
@@ -90,11 +82,7 @@ fn set(
         });
     }
     profile::set(path, &arguments.name, &change)?;
-    printer.hint(&format!(
-        "wrote profile '{}' to {}",
-        arguments.name,
-        path.display()
-    ));
+    printer.hint(&format!("wrote profile '{}' to {}", arguments.name, path.display()));
     Ok(())
 }
 
@@ -112,18 +100,9 @@ fn show(name: Option<&str>, path: &Path, printer: &Printer) -> Result<(), Failur
     }
     let toml = toml_edit::ser::to_string_pretty(&file).map_err(|e| Failure::Internal(e.to_string()))?;
     if file.profiles.is_empty() {
-        printer.hint(&format!(
-            "no profiles in {}; `cloister profile set NAME …` makes one",
-            path.display()
-        ));
+        printer.hint(&format!("no profiles in {}; `cloister profile set NAME …` makes one", path.display()));
     }
-    printer.result(&file, || {
-        if file.profiles.is_empty() {
-            String::new()
-        } else {
-            toml
-        }
-    })
+    printer.result(&file, || if file.profiles.is_empty() { String::new() } else { toml })
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
@@ -162,10 +141,7 @@ mod tests {
         std::fs::write(&path, "abc").unwrap();
         let (digest, size) = hash_file(&path).unwrap();
         // FIPS 180-4, example for "abc".
-        assert_eq!(
-            digest.to_string(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(digest.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(size, 3);
         assert!(hash_file(folder.path()).is_err());
     }

@@ -51,9 +51,7 @@ fn remote(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
             Command::Metrics => admin::metrics(&settings, printer).await,
             Command::Call(arguments) => call::call(arguments, &settings, printer).await,
             Command::Verify(arguments) => verify::verify(arguments, &settings, printer).await,
-            other => Err(Failure::Internal(format!(
-                "{other:?} is no command of an enclave"
-            ))),
+            other => Err(Failure::Internal(format!("{other:?} is no command of an enclave"))),
         }
     })
 }

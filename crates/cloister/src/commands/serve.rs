@@ -16,16 +16,9 @@ use std::time::Duration;
 
 /// Starts the enclave, says where it is, and serves until a signal comes.
 pub(crate) fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<(), Failure> {
-    let owners = arguments
-        .owner
-        .iter()
-        .map(|owner| keys::owner(owner))
-        .collect::<Result<Vec<_>, _>>()?;
+    let owners = arguments.owner.iter().map(|owner| keys::owner(owner)).collect::<Result<Vec<_>, _>>()?;
     let image = image(arguments.image.as_deref(), &image_places())?;
-    let sigstruct = arguments
-        .sigstruct
-        .clone()
-        .unwrap_or_else(|| image.with_extension("sigstruct"));
+    let sigstruct = arguments.sigstruct.clone().unwrap_or_else(|| image.with_extension("sigstruct"));
     let state = match &arguments.state {
         Some(state) => state.clone(),
         None => default_state_path()?,
@@ -75,20 +68,12 @@ fn ended(end: Result<Exit, HostError>, stage: Stage) -> Result<(), Failure> {
     let why = match (end.map_err(failure)?, stage) {
         (Exit::Success | Exit::Forced, Stage::Serving) | (Exit::Forced, Stage::Starting) => return Ok(()),
         (Exit::Success, Stage::Starting) => "the enclave ended before it listened".to_owned(),
-        (
-            Exit::Failure {
-                message: Some(message),
-            },
-            _,
-        ) => format!("the enclave failed: {message}"),
+        (Exit::Failure { message: Some(message) }, _) => format!("the enclave failed: {message}"),
         (Exit::Failure { message: None }, _) => {
             "the enclave failed; its last lines above may say why".to_owned()
         }
     };
-    Err(Failure::Enclave {
-        what: why,
-        help: None,
-    })
+    Err(Failure::Enclave { what: why, help: None })
 }
 
 fn failure(error: HostError) -> Failure {
@@ -162,22 +147,15 @@ impl Ready {
             ));
             accept.push_str(&format!(" --allow-simulated {root}"));
         }
-        text.push_str(&format!(
-            "\nTo accept it as a client:\n  cloister profile set default {accept}\n"
-        ));
+        text.push_str(&format!("\nTo accept it as a client:\n  cloister profile set default {accept}\n"));
         text
     }
 }
 
 /// Where an image is looked for: beside the program, then where the build puts it.
 fn image_places() -> Vec<PathBuf> {
-    let beside = std::env::current_exe()
-        .ok()
-        .and_then(|program| Some(program.parent()?.join(IMAGE_NAME)));
-    beside
-        .into_iter()
-        .chain([Path::new("target/image").join(IMAGE_NAME)])
-        .collect()
+    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(IMAGE_NAME)));
+    beside.into_iter().chain([Path::new("target/image").join(IMAGE_NAME)]).collect()
 }
 
 fn image(given: Option<&Path>, places: &[PathBuf]) -> Result<PathBuf, Failure> {
@@ -250,10 +228,7 @@ mod tests {
     #[test]
     fn a_soft_platform_says_so_and_hardware_does_not() {
         let text = ready(Some(Digest([0xcc; 32]))).text(Path::new("/s"), Paint::PLAIN);
-        assert!(
-            text.starts_with("Cloister is ready on https://127.0.0.1:8443\n"),
-            "{text}"
-        );
+        assert!(text.starts_with("Cloister is ready on https://127.0.0.1:8443\n"), "{text}");
         assert!(
             text.contains("SIMULATED") && text.contains(&format!("--allow-simulated {}", "cc".repeat(32))),
             "{text}"
@@ -264,11 +239,7 @@ mod tests {
 
     #[test]
     fn without_owners_the_operator_is_told() {
-        let text = Ready {
-            owners: vec![],
-            ..ready(None)
-        }
-        .text(Path::new("/s"), Paint::PLAIN);
+        let text = Ready { owners: vec![], ..ready(None) }.text(Path::new("/s"), Paint::PLAIN);
         assert!(text.contains("nobody may deploy"), "{text}");
     }
 
@@ -278,16 +249,10 @@ mod tests {
         let (first, second) = (folder.path().join("a.sgxs"), folder.path().join("b.sgxs"));
         let places = [first.clone(), second.clone()];
         let failure = image(None, &places).unwrap_err().to_string();
-        assert!(
-            failure.contains("a.sgxs") && failure.contains("b.sgxs"),
-            "{failure}"
-        );
+        assert!(failure.contains("a.sgxs") && failure.contains("b.sgxs"), "{failure}");
         std::fs::write(&second, "").unwrap();
         assert_eq!(image(None, &places).unwrap(), second);
-        assert!(
-            image(Some(&first), &places).is_err(),
-            "the one that was named, or none"
-        );
+        assert!(image(Some(&first), &places).is_err(), "the one that was named, or none");
     }
 
     #[test]
@@ -295,11 +260,7 @@ mod tests {
         assert!(ended(Ok(Exit::Success), Stage::Serving).is_ok());
         assert!(ended(Ok(Exit::Forced), Stage::Serving).is_ok());
         assert!(ended(Ok(Exit::Success), Stage::Starting).is_err());
-        let failed = || {
-            Ok(Exit::Failure {
-                message: Some("no quote".into()),
-            })
-        };
+        let failed = || Ok(Exit::Failure { message: Some("no quote".into()) });
         let failure = ended(failed(), Stage::Serving).unwrap_err();
         assert!(failure.to_string().contains("no quote"), "{failure}");
         assert_eq!(failure.exit(), crate::failure::Exit::Internal);
@@ -307,24 +268,12 @@ mod tests {
 
     #[test]
     fn options_reach_the_configuration() {
-        let line = [
-            "cloister",
-            "serve",
-            "--listen",
-            "[::1]:9",
-            "--grace",
-            "3",
-            "--max-calls",
-            "5",
-        ];
+        let line = ["cloister", "serve", "--listen", "[::1]:9", "--grace", "3", "--max-calls", "5"];
         let Command::Serve(arguments) = Cli::try_parse_from(line).unwrap().command else {
             panic!("not serve")
         };
         let made = configuration(&arguments, vec![KeyFingerprint::from_hash([1; 32])]);
-        assert_eq!(
-            (made.listen.as_str(), made.grace_ms, made.max_concurrent_calls),
-            ("[::1]:9", 3_000, 5)
-        );
+        assert_eq!((made.listen.as_str(), made.grace_ms, made.max_concurrent_calls), ("[::1]:9", 3_000, 5));
         assert_eq!(made.max_connections, Configuration::default().max_connections);
         assert_eq!(made.owners.len(), 1);
         assert!(made.workers >= MIN_WORKERS);

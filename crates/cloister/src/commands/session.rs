@@ -43,26 +43,18 @@ impl Connection {
     /// Connects and verifies. Where no image is pinned, nothing is connected to.
     pub(crate) async fn open(settings: &Settings, target: Target<'_>) -> Result<Self, Failure> {
         if settings.mrenclave.is_empty() {
-            return Err(Failure::Unpinned {
-                host: settings.host.to_string(),
-            });
+            return Err(Failure::Unpinned { host: settings.host.to_string() });
         }
         let (app, identity) = match target {
             Target::Owner => (None, Some(owner_identity(settings)?)),
-            Target::App(app) => (
-                Some(app),
-                settings.key.as_deref().map(keys::identity).transpose()?,
-            ),
+            Target::App(app) => (Some(app), settings.key.as_deref().map(keys::identity).transpose()?),
         };
         let client = client(settings, app, identity)?;
         let session = client
             .connect(&endpoint(&settings.host, None))
             .await
             .map_err(|error| unconnected(error, settings))?;
-        Ok(Self {
-            session,
-            host: settings.host.clone(),
-        })
+        Ok(Self { session, host: settings.host.clone() })
     }
 
     /// Connects and verifies, and keeps the report also where the enclave is refused. With an app, under the app's own
@@ -103,10 +95,7 @@ impl Connection {
     }
 
     pub(crate) async fn describe(&self, app: &AppName) -> Result<AppDescription, Failure> {
-        self.session
-            .describe(app)
-            .await
-            .map_err(|error| self.failed(error))
+        self.session.describe(app).await.map_err(|error| self.failed(error))
     }
 
     pub(crate) async fn remove(&self, app: &AppName) -> Result<(), Failure> {
@@ -143,10 +132,8 @@ enum Phase {
 }
 
 fn client(settings: &Settings, app: Option<&AppName>, identity: Option<Identity>) -> Result<Client, Failure> {
-    let mut client = Client::new(policy(settings, app)).with_timeouts(Timeouts {
-        idle: IDLE,
-        ..Timeouts::default()
-    });
+    let mut client =
+        Client::new(policy(settings, app)).with_timeouts(Timeouts { idle: IDLE, ..Timeouts::default() });
     if let Some(identity) = identity {
         client = client.with_identity(identity);
     }
@@ -158,9 +145,7 @@ fn client(settings: &Settings, app: Option<&AppName>, identity: Option<Identity>
 
 fn policy(settings: &Settings, app: Option<&AppName>) -> Policy {
     let anchor = match settings.simulated_root {
-        Some(root) => TrustAnchor::Simulated {
-            root_fingerprint: root.0,
-        },
+        Some(root) => TrustAnchor::Simulated { root_fingerprint: root.0 },
         None => TrustAnchor::Intel,
     };
     let measurement = Measurement::Exactly(settings.mrenclave.iter().map(|digest| digest.0).collect());
@@ -178,10 +163,7 @@ fn endpoint(host: &Host, app: Option<&AppName>) -> Endpoint {
         Some(app) if host.name.parse::<IpAddr>().is_ok() => format!("{app}.localhost"),
         Some(app) => format!("{app}.{}", host.name),
     };
-    Endpoint {
-        address: host.to_string(),
-        server_name,
-    }
+    Endpoint { address: host.to_string(), server_name }
 }
 
 fn owner_identity(settings: &Settings) -> Result<Identity, Failure> {
@@ -193,10 +175,7 @@ fn owner_identity(settings: &Settings) -> Result<Identity, Failure> {
         return keys::identity(&usual);
     }
     Err(Failure::Usage {
-        what: format!(
-            "this needs an owner's key, and none was named nor is at {}",
-            usual.display()
-        ),
+        what: format!("this needs an owner's key, and none was named nor is at {}", usual.display()),
         help: Some("name one with --key FILE; `cloister keygen` makes one".to_owned()),
     })
 }
@@ -214,11 +193,9 @@ fn collateral(path: &Path) -> Result<Collateral, Failure> {
 fn unconnected(error: ClientError, settings: &Settings) -> Failure {
     let pinned = !settings.mrenclave.is_empty();
     match failure(error, &settings.host.to_string(), Phase::Connecting) {
-        Failure::Refused { host, reasons, .. } if !pinned => Failure::Refused {
-            host,
-            reasons,
-            help: Some(HOW_TO_PIN.to_owned()),
-        },
+        Failure::Refused { host, reasons, .. } if !pinned => {
+            Failure::Refused { host, reasons, help: Some(HOW_TO_PIN.to_owned()) }
+        }
         other => other,
     }
 }
@@ -236,36 +213,25 @@ fn failure(error: ClientError, host: &str, phase: Phase) -> Failure {
             reasons: vec![format!("it does not answer as an enclave does: {reason}")],
             help: Some("is it a Cloister enclave? --host or the profile says where to connect".to_owned()),
         },
-        ClientError::CodeHash { .. } => Failure::OtherCode {
-            reason: error.to_string(),
-        },
+        ClientError::CodeHash { .. } => Failure::OtherCode { reason: error.to_string() },
         ClientError::Problem(problem) => Failure::problem(*problem),
-        ClientError::Unreachable { source, .. } => Failure::Connect {
-            host: host(),
-            reason: source.to_string(),
-        },
-        ClientError::Tls { source, .. } => Failure::Connect {
-            host: host(),
-            reason: format!("no TLS session: {source}"),
-        },
+        ClientError::Unreachable { source, .. } => {
+            Failure::Connect { host: host(), reason: source.to_string() }
+        }
+        ClientError::Tls { source, .. } => {
+            Failure::Connect { host: host(), reason: format!("no TLS session: {source}") }
+        }
         ClientError::NotTls { .. } => Failure::Connect {
             host: host(),
             reason: "it does not speak TLS; perhaps it is a plain HTTP server".to_owned(),
         },
         ClientError::TimedOut { .. } | ClientError::ConnectionLost(_) => match phase {
-            Phase::Connecting => Failure::Connect {
-                host: host(),
-                reason: error.to_string(),
-            },
-            Phase::Request => Failure::Lost {
-                host: host(),
-                reason: error.to_string(),
-            },
+            Phase::Connecting => Failure::Connect { host: host(), reason: error.to_string() },
+            Phase::Request => Failure::Lost { host: host(), reason: error.to_string() },
         },
-        ClientError::UnexpectedResponse(_) | ClientError::ResponseTooLarge { .. } => Failure::Protocol {
-            host: host(),
-            reason: error.to_string(),
-        },
+        ClientError::UnexpectedResponse(_) | ClientError::ResponseTooLarge { .. } => {
+            Failure::Protocol { host: host(), reason: error.to_string() }
+        }
         ClientError::RequestTooLarge { .. } | ClientError::ServerName(_) | ClientError::Identity(_) => {
             Failure::usage(error.to_string())
         }
@@ -329,12 +295,7 @@ mod tests {
         };
         let app: AppName = "hello".parse().unwrap();
         let made = policy(&settings(&global), Some(&app));
-        assert_eq!(
-            made.anchor,
-            TrustAnchor::Simulated {
-                root_fingerprint: [3; 32]
-            }
-        );
+        assert_eq!(made.anchor, TrustAnchor::Simulated { root_fingerprint: [3; 32] });
         assert_eq!(made.mrenclave, Measurement::Exactly(vec![[1; 32], [2; 32]]));
         assert_eq!(made.apps.get(&app), Some(&[4; 32]));
         assert!(policy(&settings(&global), None).apps.is_empty());
@@ -359,80 +320,27 @@ mod tests {
     #[test]
     fn client_errors_have_exit_codes() {
         let text = || "x".to_owned();
-        let late = || ClientError::TimedOut {
-            doing: "x",
-            after: Duration::from_secs(1),
-        };
+        let late = || ClientError::TimedOut { doing: "x", after: Duration::from_secs(1) };
         let other = || io::Error::other("x");
-        let report = VerificationReport {
-            platform: Platform::Unknown,
-            checks: vec![],
-        };
-        let refused = cloister_client::Refused {
-            report: Box::new(report),
-        };
+        let report = VerificationReport { platform: Platform::Unknown, checks: vec![] };
+        let refused = cloister_client::Refused { report: Box::new(report) };
         for (error, phase, exit) in [
-            (
-                ClientError::Unreachable {
-                    address: text(),
-                    source: other(),
-                },
-                Phase::Connecting,
-                Exit::Connect,
-            ),
-            (
-                ClientError::Tls {
-                    address: text(),
-                    source: other(),
-                },
-                Phase::Connecting,
-                Exit::Connect,
-            ),
-            (
-                ClientError::NotTls { address: text() },
-                Phase::Connecting,
-                Exit::Connect,
-            ),
+            (ClientError::Unreachable { address: text(), source: other() }, Phase::Connecting, Exit::Connect),
+            (ClientError::Tls { address: text(), source: other() }, Phase::Connecting, Exit::Connect),
+            (ClientError::NotTls { address: text() }, Phase::Connecting, Exit::Connect),
             (late(), Phase::Connecting, Exit::Connect),
             (late(), Phase::Request, Exit::Server),
             (ClientError::ConnectionLost(text()), Phase::Request, Exit::Server),
-            (
-                ClientError::UnexpectedResponse(text()),
-                Phase::Request,
-                Exit::Server,
-            ),
-            (
-                ClientError::ResponseTooLarge { limit: 1 },
-                Phase::Request,
-                Exit::Server,
-            ),
+            (ClientError::UnexpectedResponse(text()), Phase::Request, Exit::Server),
+            (ClientError::ResponseTooLarge { limit: 1 }, Phase::Request, Exit::Server),
             (ClientError::Refused(refused), Phase::Connecting, Exit::Refused),
+            (ClientError::NotAnEnclave { address: text(), reason: text() }, Phase::Connecting, Exit::Refused),
             (
-                ClientError::NotAnEnclave {
-                    address: text(),
-                    reason: text(),
-                },
-                Phase::Connecting,
-                Exit::Refused,
-            ),
-            (
-                ClientError::CodeHash {
-                    app: text(),
-                    expected: text(),
-                    answered: text(),
-                },
+                ClientError::CodeHash { app: text(), expected: text(), answered: text() },
                 Phase::Request,
                 Exit::Refused,
             ),
-            (
-                ClientError::RequestTooLarge {
-                    what: "x",
-                    length: 2,
-                    limit: 1,
-                },
-                Phase::Request,
-                Exit::Usage,
-            ),
+            (ClientError::RequestTooLarge { what: "x", length: 2, limit: 1 }, Phase::Request, Exit::Usage),
             (ClientError::ServerName(text()), Phase::Connecting, Exit::Usage),
             (ClientError::Identity(text()), Phase::Connecting, Exit::Usage),
             (ClientError::Randomness, Phase::Connecting, Exit::Internal),
@@ -449,12 +357,7 @@ mod tests {
             platform: Platform::Unknown,
             checks: vec![
                 check(Check::Debug, Outcome::Passed { detail: "off".into() }),
-                check(
-                    Check::MrEnclave,
-                    Outcome::Failed {
-                        reason: "it is aa".into(),
-                    },
-                ),
+                check(Check::MrEnclave, Outcome::Failed { reason: "it is aa".into() }),
             ],
         };
         assert_eq!(reasons(&report), ["MRENCLAVE: it is aa"]);

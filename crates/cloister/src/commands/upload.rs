@@ -42,24 +42,14 @@ impl Upload {
                 Size(MAX_SETTINGS as u64)
             )));
         }
-        Ok(Self {
-            name,
-            wasm: read(&arguments.file)?,
-            settings,
-        })
+        Ok(Self { name, wasm: read(&arguments.file)?, settings })
     }
 }
 
 /// A valid name from the name of a file: lower case, and each run of other characters a single `-`.
 fn name_of(file: &Path) -> Result<AppName, Failure> {
-    let stem = file
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .to_ascii_lowercase();
-    let words = stem
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty());
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let words = stem.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let mut name = words.collect::<Vec<_>>().join("-");
     name.truncate(MAX_NAME);
     name.trim_end_matches('-').parse().map_err(|_| Failure::Usage {
@@ -78,9 +68,7 @@ fn limits(arguments: &LimitArguments) -> Limits {
         handles: arguments.handles.unwrap_or(default.handles),
         result: arguments.result_size.map_or(default.result, |size| size.0),
         log: arguments.log_size.map_or(default.log, |size| size.0),
-        wall_time_ms: arguments
-            .timeout
-            .map_or(default.wall_time_ms, |span| span.milliseconds()),
+        wall_time_ms: arguments.timeout.map_or(default.wall_time_ms, |span| span.milliseconds()),
     }
 }
 
@@ -109,16 +97,10 @@ fn environment(
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let unreadable = |source| Failure::File {
-        action: FileAction::Read,
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| Failure::File { action: FileAction::Read, path: path.to_owned(), source };
     let mut wasm = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_COMPONENT + 1)
-        .read_to_end(&mut wasm)
-        .map_err(unreadable)?;
+    file.take(MAX_COMPONENT + 1).read_to_end(&mut wasm).map_err(unreadable)?;
     if wasm.len() as u64 > MAX_COMPONENT {
         return Err(Failure::usage(format!(
             "{} is larger than {}, and no image takes such a component",
@@ -189,33 +171,15 @@ mod tests {
         let parse = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
         let here = |name: &str| (name == "HERE").then(|| "value".to_owned());
         let variables = environment(&parse(&["A=1", "HERE", "B="]), here).unwrap();
-        let pairs: Vec<_> = variables
-            .iter()
-            .map(|v| (v.name.as_str(), v.value.as_str()))
-            .collect();
+        let pairs: Vec<_> = variables.iter().map(|v| (v.name.as_str(), v.value.as_str())).collect();
         assert_eq!(pairs, [("A", "1"), ("HERE", "value"), ("B", "")]);
-        assert!(
-            environment(&parse(&["GONE"]), here)
-                .unwrap_err()
-                .to_string()
-                .contains("GONE")
-        );
-        assert!(
-            environment(&parse(&["A=1", "A=2"]), here)
-                .unwrap_err()
-                .to_string()
-                .contains("twice")
-        );
+        assert!(environment(&parse(&["GONE"]), here).unwrap_err().to_string().contains("GONE"));
+        assert!(environment(&parse(&["A=1", "A=2"]), here).unwrap_err().to_string().contains("twice"));
     }
 
     #[test]
     fn a_file_that_cannot_be_read_is_named() {
         let failure = read(Path::new("/nonexistent/x.wasm")).unwrap_err();
-        assert!(
-            failure
-                .to_string()
-                .starts_with("cannot read /nonexistent/x.wasm: "),
-            "{failure}"
-        );
+        assert!(failure.to_string().starts_with("cannot read /nonexistent/x.wasm: "), "{failure}");
     }
 }

@@ -69,14 +69,8 @@ mod tests {
         VerificationReport {
             platform,
             checks: vec![
-                CheckResult {
-                    check: Check::Debug,
-                    outcome: debug,
-                },
-                CheckResult {
-                    check: Check::MrEnclave,
-                    outcome,
-                },
+                CheckResult { check: Check::Debug, outcome: debug },
+                CheckResult { check: Check::MrEnclave, outcome },
             ],
         }
     }
@@ -92,12 +86,7 @@ mod tests {
 
     #[test]
     fn a_refused_enclave() {
-        let report = report(
-            Platform::Unknown,
-            Outcome::Failed {
-                reason: "it is ab\x1b[0m".into(),
-            },
-        );
+        let report = report(Platform::Unknown, Outcome::Failed { reason: "it is ab\x1b[0m".into() });
         assert_eq!(
             text("h:1", &report, Paint::PLAIN),
             "h:1\nUNKNOWN: the evidence has no root that the policy accepts\n\npassed     debug: off\n\
@@ -107,10 +96,7 @@ mod tests {
 
     #[test]
     fn simulation_is_said_twice() {
-        let report = report(
-            Platform::Simulated { root: [1; 32] },
-            Outcome::NotAsked { why: "any".into() },
-        );
+        let report = report(Platform::Simulated { root: [1; 32] }, Outcome::NotAsked { why: "any".into() });
         let text = text("h:1", &report, Paint::PLAIN);
         assert_eq!(text.matches("SIMULATED").count(), 2, "{text}");
         assert!(text.contains("not asked  MRENCLAVE: any\n"), "{text}");

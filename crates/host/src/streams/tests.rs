@@ -67,15 +67,9 @@ fn connected(streams: &Streams) -> (Arc<Stream>, TcpStream, u64) {
 fn standard_streams_are_there() {
     let (streams, buffer) = (streams("127.0.0.1:0"), Buffer::new());
     assert_eq!(buffer.read(&streams.find(0).unwrap(), 10), Ok(vec![]));
-    assert_eq!(
-        buffer.write(&streams.find(0).unwrap(), b"x"),
-        Err(UsercallError::InvalidInput)
-    );
+    assert_eq!(buffer.write(&streams.find(0).unwrap(), b"x"), Err(UsercallError::InvalidInput));
     assert_eq!(buffer.write(&streams.find(2).unwrap(), b"line\n"), Ok(5));
-    assert_eq!(
-        buffer.read(&streams.find(1).unwrap(), 10),
-        Err(UsercallError::InvalidInput)
-    );
+    assert_eq!(buffer.read(&streams.find(1).unwrap(), 10), Err(UsercallError::InvalidInput));
     assert_eq!(streams.find(3).unwrap_err(), UsercallError::BrokenPipe);
 }
 
@@ -123,17 +117,10 @@ fn only_the_agreed_address_may_be_bound_and_once() {
         "cloister:tcp:",
         "",
     ] {
-        assert_eq!(
-            streams.bind(refused),
-            Err(UsercallError::PermissionDenied),
-            "{refused}"
-        );
+        assert_eq!(streams.bind(refused), Err(UsercallError::PermissionDenied), "{refused}");
     }
     assert!(streams.bind("cloister:tcp:127.0.0.1:0").is_ok());
-    assert_eq!(
-        streams.bind("cloister:tcp:127.0.0.1:0"),
-        Err(UsercallError::AddrInUse)
-    );
+    assert_eq!(streams.bind("cloister:tcp:127.0.0.1:0"), Err(UsercallError::AddrInUse));
 }
 
 #[test]
@@ -141,10 +128,7 @@ fn a_port_in_use_is_told_to_the_enclave_and_to_the_host() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let streams = streams(&address);
-    assert_eq!(
-        streams.bind(&format!("{LISTEN_PREFIX}{address}")),
-        Err(UsercallError::AddrInUse)
-    );
+    assert_eq!(streams.bind(&format!("{LISTEN_PREFIX}{address}")), Err(UsercallError::AddrInUse));
     let failure = streams.listening().take_failure().unwrap();
     assert_eq!(failure.kind(), io::ErrorKind::AddrInUse);
     assert!(streams.listening().take_failure().is_none());
@@ -186,12 +170,10 @@ fn numbers_are_not_used_twice() {
 fn shutdown_refuses_new_connections_and_keeps_those_there_are() {
     let (streams, buffer) = (streams("127.0.0.1:0"), Buffer::new());
     let (server, mut client, listener) = connected(&streams);
-    let address = streams
-        .listening()
-        .wait(Duration::ZERO, |progress| match progress {
-            Progress::Bound(address, _) => Some(*address),
-            _ => None,
-        });
+    let address = streams.listening().wait(Duration::ZERO, |progress| match progress {
+        Progress::Bound(address, _) => Some(*address),
+        _ => None,
+    });
     streams.request_shutdown();
     assert_eq!(streams.accept(listener).unwrap_err(), UsercallError::WouldBlock);
     assert!(TcpStream::connect(address.unwrap()).is_err());

@@ -61,11 +61,7 @@ impl Fixture {
         let streams = Streams::new(offer, &log).unwrap();
         let host = Host::new(memory, streams, [SECOND, FIRST], interference);
         host.slot(FIRST).unwrap().events.attach();
-        Self {
-            host,
-            launches: Launches::default(),
-            lines,
-        }
+        Self { host, launches: Launches::default(), lines }
     }
 
     fn call(&self, kind: UsercallKind, arguments: [u64; 4]) -> Result<Reply, Breach> {
@@ -74,8 +70,7 @@ impl Fixture {
 
     fn raw(&self, number: u64, arguments: [u64; 4]) -> Result<Reply, Breach> {
         let caller = self.host.slot(FIRST).unwrap();
-        self.host
-            .serve(caller, &self.launches, Usercall { number, arguments })
+        self.host.serve(caller, &self.launches, Usercall { number, arguments })
     }
 
     fn ok(&self, kind: UsercallKind, arguments: [u64; 4]) -> u64 {
@@ -94,20 +89,12 @@ impl Fixture {
 
     fn alloc(&self, bytes: &[u8]) -> u64 {
         let address = self.ok(UsercallKind::Alloc, [bytes.len() as u64, 8, 0, 0]);
-        self.host
-            .memory
-            .borrow(address, bytes.len() as u64)
-            .unwrap()
-            .copy_from(bytes);
+        self.host.memory.borrow(address, bytes.len() as u64).unwrap().copy_from(bytes);
         address
     }
 
     fn bytes(&self, address: u64, length: u64) -> Vec<u8> {
-        self.host
-            .memory
-            .borrow(address, length)
-            .unwrap()
-            .to_vec(length as usize)
+        self.host.memory.borrow(address, length).unwrap().to_vec(length as usize)
     }
 
     fn byte_buffer(&self, at: u64) -> Vec<u8> {
@@ -146,19 +133,10 @@ fn alloc_and_free() {
     let fixture = Fixture::new();
     let address = fixture.ok(UsercallKind::Alloc, [100, 4096, 0, 0]);
     assert_eq!(address % 4096, 0);
-    assert_eq!(
-        fixture.call(UsercallKind::Free, [address, 100, 4096, 0]),
-        Ok(Reply::Enter(0, 0))
-    );
+    assert_eq!(fixture.call(UsercallKind::Free, [address, 100, 4096, 0]), Ok(Reply::Enter(0, 0)));
     assert!(fixture.call(UsercallKind::Free, [address, 100, 4096, 0]).is_err());
-    assert_eq!(
-        fixture.error(UsercallKind::Alloc, [0, 1, 0, 0]),
-        UsercallError::InvalidInput.code()
-    );
-    assert_eq!(
-        fixture.error(UsercallKind::Alloc, [1 << 50, 1, 0, 0]),
-        UsercallError::Other.code()
-    );
+    assert_eq!(fixture.error(UsercallKind::Alloc, [0, 1, 0, 0]), UsercallError::InvalidInput.code());
+    assert_eq!(fixture.error(UsercallKind::Alloc, [1 << 50, 1, 0, 0]), UsercallError::Other.code());
 }
 
 #[test]
@@ -168,21 +146,12 @@ fn pointers_into_the_enclave_end_it() {
     let inside = Err(Breach::InsideEnclave { address, length: 16 });
     assert_eq!(fixture.call(UsercallKind::Read, [0, address, 16, 0]), inside);
     assert_eq!(fixture.call(UsercallKind::Write, [1, address, 16, 0]), inside);
-    assert_eq!(
-        fixture.call(UsercallKind::BindStream, [address, 16, 0, 0]),
-        inside
-    );
-    assert_eq!(
-        fixture.call(UsercallKind::ConnectStream, [address, 16, 0, 0]),
-        inside
-    );
+    assert_eq!(fixture.call(UsercallKind::BindStream, [address, 16, 0, 0]), inside);
+    assert_eq!(fixture.call(UsercallKind::ConnectStream, [address, 16, 0, 0]), inside);
     assert_eq!(fixture.call(UsercallKind::ReadAlloc, [0, address, 0, 0]), inside);
     assert!(matches!(
         fixture.call(UsercallKind::Write, [1, 0x10, 16, 0]),
-        Err(Breach::NotAllocated {
-            address: 0x10,
-            length: 16
-        })
+        Err(Breach::NotAllocated { address: 0x10, length: 16 })
     ));
 }
 
@@ -212,10 +181,7 @@ fn streams_that_are_not_open_are_broken_pipes() {
     for kind in [UsercallKind::Read, UsercallKind::Write, UsercallKind::Flush] {
         assert_eq!(fixture.error(kind, [99, address, 8, 0]), broken, "{kind:?}");
     }
-    assert_eq!(
-        fixture.error(UsercallKind::ReadAlloc, [99, address, 0, 0]),
-        broken
-    );
+    assert_eq!(fixture.error(UsercallKind::ReadAlloc, [99, address, 0, 0]), broken);
     assert_eq!(fixture.error(UsercallKind::AcceptStream, [99, 0, 0, 0]), broken);
     assert_eq!(fixture.ok(UsercallKind::Close, [99, 0, 0, 0]), 0);
 }
@@ -225,27 +191,18 @@ fn a_connection_is_bound_accepted_and_closed() {
     let fixture = Fixture::new();
     let name = b"cloister:tcp:127.0.0.1:0";
     let (local, peer) = (fixture.alloc(&[0; 16]), fixture.alloc(&[0; 16]));
-    let listener = fixture.ok(
-        UsercallKind::BindStream,
-        [fixture.alloc(name), name.len() as u64, local, 0],
-    );
+    let listener = fixture.ok(UsercallKind::BindStream, [fixture.alloc(name), name.len() as u64, local, 0]);
     let address = String::from_utf8(fixture.byte_buffer(local)).unwrap();
     let client = TcpStream::connect(&address).unwrap();
     let socket = loop {
-        match fixture
-            .call(UsercallKind::AcceptStream, [listener, local, peer, 0])
-            .unwrap()
-        {
+        match fixture.call(UsercallKind::AcceptStream, [listener, local, peer, 0]).unwrap() {
             Reply::Enter(0, fd) => break fd,
             Reply::Enter(code, _) => assert_eq!(code as i32, UsercallError::WouldBlock.code()),
             exit => panic!("{exit:?}"),
         }
     };
     assert_eq!(fixture.byte_buffer(local), address.as_bytes());
-    assert_eq!(
-        fixture.byte_buffer(peer),
-        client.local_addr().unwrap().to_string().as_bytes()
-    );
+    assert_eq!(fixture.byte_buffer(peer), client.local_addr().unwrap().to_string().as_bytes());
     assert_eq!(fixture.write(socket, b"hi"), 2);
     fixture.ok(UsercallKind::Close, [socket, 0, 0, 0]);
     let mut received = Vec::new();
@@ -266,10 +223,7 @@ fn other_addresses_are_not_permitted() {
     let invalid = fixture.alloc(&[0xff; 2000]);
     for length in [2, 2000] {
         let arguments = [invalid, length, 0, 0];
-        assert_eq!(
-            fixture.error(UsercallKind::BindStream, arguments),
-            UsercallError::InvalidInput.code()
-        );
+        assert_eq!(fixture.error(UsercallKind::BindStream, arguments), UsercallError::InvalidInput.code());
     }
 }
 
@@ -293,14 +247,8 @@ fn events_go_to_one_thread_or_to_all() {
         fixture.error(UsercallKind::Wait, [EV_UNPARK, WAIT_NO, 0, 0]),
         UsercallError::WouldBlock.code()
     );
-    assert_eq!(
-        fixture.error(UsercallKind::Wait, [EV_UNPARK, 1000, 0, 0]),
-        UsercallError::TimedOut.code()
-    );
-    assert_eq!(
-        fixture.error(UsercallKind::Wait, [0, WAIT_NO, 0, 0]),
-        UsercallError::WouldBlock.code()
-    );
+    assert_eq!(fixture.error(UsercallKind::Wait, [EV_UNPARK, 1000, 0, 0]), UsercallError::TimedOut.code());
+    assert_eq!(fixture.error(UsercallKind::Wait, [0, WAIT_NO, 0, 0]), UsercallError::WouldBlock.code());
     fixture.ok(UsercallKind::Send, [EV_UNPARK, SECOND, 0, 0]);
     fixture.error(UsercallKind::Wait, [EV_UNPARK, WAIT_NO, 0, 0]);
     fixture.ok(UsercallKind::Send, [EV_UNPARK, FIRST, 0, 0]);
@@ -308,10 +256,7 @@ fn events_go_to_one_thread_or_to_all() {
     fixture.ok(UsercallKind::Send, [EV_UNPARK, 0, 0, 0]);
     assert_eq!(wait(EV_UNPARK, WAIT_INDEFINITE), Ok(Reply::Enter(0, EV_UNPARK)));
     let invalid = UsercallError::InvalidInput.code();
-    assert_eq!(
-        fixture.error(UsercallKind::Send, [EV_UNPARK, FIRST + 1, 0, 0]),
-        invalid
-    );
+    assert_eq!(fixture.error(UsercallKind::Send, [EV_UNPARK, FIRST + 1, 0, 0]), invalid);
     assert_eq!(fixture.error(UsercallKind::Send, [0, FIRST, 0, 0]), invalid);
 }
 
@@ -319,23 +264,14 @@ fn events_go_to_one_thread_or_to_all() {
 fn threads_are_launched_while_there_are_any() {
     let fixture = Fixture::new();
     assert_eq!(fixture.ok(UsercallKind::LaunchThread, [0; 4]), 0);
-    assert_eq!(
-        fixture.error(UsercallKind::LaunchThread, [0; 4]),
-        UsercallError::WouldBlock.code()
-    );
+    assert_eq!(fixture.error(UsercallKind::LaunchThread, [0; 4]), UsercallError::WouldBlock.code());
 }
 
 #[test]
 fn exit_says_how() {
     let fixture = Fixture::new();
-    assert_eq!(
-        fixture.call(UsercallKind::Exit, [0; 4]),
-        Ok(Reply::Exit(Manner::Success))
-    );
-    assert_eq!(
-        fixture.call(UsercallKind::Exit, [1, 0, 0, 0]),
-        Ok(Reply::Exit(Manner::Failure))
-    );
+    assert_eq!(fixture.call(UsercallKind::Exit, [0; 4]), Ok(Reply::Exit(Manner::Success)));
+    assert_eq!(fixture.call(UsercallKind::Exit, [1, 0, 0, 0]), Ok(Reply::Exit(Manner::Failure)));
 }
 
 #[test]
@@ -351,10 +287,7 @@ fn time_is_in_nanoseconds_and_the_counter_is_not_offered() {
 #[test]
 fn asynchronous_queues_are_refused_with_a_code_that_std_knows() {
     let fixture = Fixture::new();
-    assert_eq!(
-        fixture.error(UsercallKind::AsyncQueues, [0; 4]),
-        UsercallError::Other.code()
-    );
+    assert_eq!(fixture.error(UsercallKind::AsyncQueues, [0; 4]), UsercallError::Other.code());
 }
 
 #[test]
@@ -403,13 +336,7 @@ impl Interference for Liar {
             (UsercallKind::Read, 4) => answer.fail(UsercallError::ConnectionReset),
             (UsercallKind::Read, 5) => answer.end_of_stream(),
             (UsercallKind::Read, 6) => answer.set_bytes(b"123456789".to_vec()),
-            (UsercallKind::Wait, _) => {
-                *answer = Answer {
-                    status: 0,
-                    value: 77,
-                    bytes: Vec::new(),
-                }
-            }
+            (UsercallKind::Wait, _) => *answer = Answer { status: 0, value: 77, bytes: Vec::new() },
             (UsercallKind::InsecureTime, _) => answer.value = 1,
             (UsercallKind::ConnectStream, _) if call.name == Some(CONFIGURATION) => answer.value = 1,
             _ => {}
@@ -422,26 +349,14 @@ fn an_interference_changes_answers_and_bytes() {
     let fixture = Fixture::with(Some(Arc::new(Liar)));
     let address = fixture.alloc(&[0; 8]);
     let read = |length| fixture.call(UsercallKind::Read, [0, address, length, 0]).unwrap();
-    assert_eq!(
-        read(4),
-        Reply::Enter(UsercallError::ConnectionReset.code() as u64, 0)
-    );
+    assert_eq!(read(4), Reply::Enter(UsercallError::ConnectionReset.code() as u64, 0));
     assert_eq!(read(5), Reply::Enter(0, 0));
     assert_eq!(read(6), Reply::Enter(0, 9));
     assert_eq!(fixture.bytes(address, 8), b"123456\0\0");
     assert_eq!(read(7), Reply::Enter(0, 0));
-    assert_eq!(
-        fixture.call(UsercallKind::Wait, [4, WAIT_NO, 0, 0]),
-        Ok(Reply::Enter(0, 77))
-    );
-    assert_eq!(
-        fixture.call(UsercallKind::InsecureTime, [0; 4]),
-        Ok(Reply::Enter(1, 0))
-    );
+    assert_eq!(fixture.call(UsercallKind::Wait, [4, WAIT_NO, 0, 0]), Ok(Reply::Enter(0, 77)));
+    assert_eq!(fixture.call(UsercallKind::InsecureTime, [0; 4]), Ok(Reply::Enter(1, 0)));
     assert_eq!(fixture.open(UsercallKind::ConnectStream, CONFIGURATION), 1);
     assert_eq!(fixture.write(1, b"\ncba"), 4);
-    assert_eq!(
-        *lock(&fixture.lines),
-        [(LogSource::EnclaveOutput, "abc".to_owned())]
-    );
+    assert_eq!(*lock(&fixture.lines), [(LogSource::EnclaveOutput, "abc".to_owned())]);
 }

@@ -59,15 +59,8 @@ pub(crate) struct Image {
 /// The image; `variant` is a byte of its data page, for images that measure differently.
 pub(crate) fn image(variant: u8) -> Image {
     let mut sgxs = Vec::new();
-    let mut writer = CanonicalSgxsWriter::new(
-        &mut sgxs,
-        MeasECreate {
-            ssaframesize: 1,
-            size: SIZE,
-        },
-        true,
-    )
-    .unwrap();
+    let mut writer =
+        CanonicalSgxsWriter::new(&mut sgxs, MeasECreate { ssaframesize: 1, size: SIZE }, true).unwrap();
     let (r, w, x) = (SecinfoFlags::R, SecinfoFlags::W, SecinfoFlags::X);
     let tcs = |ossa: u64, ogs: u64| {
         let mut page = vec![0; 4096];
@@ -100,15 +93,7 @@ pub(crate) fn image(variant: u8) -> Image {
         };
         let mut content = &content[..];
         let data: MeasuredData<'_, &[u8]> = (&mut content, [PageChunk::IncludedMeasured; 16]).into();
-        writer
-            .write_page(
-                data,
-                Some(offset),
-                SecinfoTruncated {
-                    flags: page_type | permissions,
-                },
-            )
-            .unwrap();
+        writer.write_page(data, Some(offset), SecinfoTruncated { flags: page_type | permissions }).unwrap();
     }
     let measurement = Sha256::digest(&sgxs).into();
     let sigstruct = key().sign(measurement, &SigstructParameters::default()).unwrap();
@@ -122,12 +107,8 @@ pub(crate) fn key() -> &'static SigningKey {
 
 pub(crate) fn load(platform: &SoftPlatform, image: &Image) -> anyhow::Result<Enclave> {
     let Image { sgxs, sigstruct } = image;
-    let Mapping { info, tcss } = SoftSgx::new(platform).load(
-        &mut &sgxs[..],
-        sigstruct,
-        sigstruct.attributes,
-        sigstruct.miscselect,
-    )?;
+    let Mapping { info, tcss } =
+        SoftSgx::new(platform).load(&mut &sgxs[..], sigstruct, sigstruct.attributes, sigstruct.miscselect)?;
     Ok(Enclave { info, tcss })
 }
 

@@ -1,18 +1,18 @@
 use crate::fixture::{from_json, from_wave, ty};
-use cloister_values::{ArgumentError, EncodeError, MAX_ARGUMENT_COST, result_to_json, result_to_wave};
-use std::time::{Duration, Instant};
+use cloister_values::{
+    ArgumentError, EncodeError, MAX_ARGUMENT_COST, argument_cost, result_to_json, result_to_wave,
+};
+use std::time::Instant;
 use wasmtime::component::Val;
 
 #[test]
-fn a_megabyte_of_bytes_takes_less_than_seconds() {
+fn a_megabyte_of_bytes_goes_through() {
     let numbers = format!("[{}]", vec!["137"; 1 << 20].join(","));
     let base64 = format!("\"{}\"", "iYmJ".repeat((1 << 20) / 3));
     let time = |name: &str, work: &dyn Fn()| {
         let start = Instant::now();
         work();
-        let elapsed = start.elapsed();
-        println!("{name}: {elapsed:?}");
-        assert!(elapsed < Duration::from_secs(10), "{name}: {elapsed:?}");
+        println!("{name}: {:?}", start.elapsed());
     };
     let value = from_json(ty("t-bytes"), &numbers).unwrap();
     time("1 MiB list<u8>, JSON numbers to value", &|| {
@@ -39,14 +39,22 @@ fn a_megabyte_of_bytes_takes_less_than_seconds() {
 #[test]
 fn small_text_cannot_become_large_values() {
     let records = format!("[{}]", vec!["{}"; 400_000].join(","));
-    let too_large = ArgumentError::TooLarge { limit: MAX_ARGUMENT_COST };
-    assert_eq!(from_json(ty("t-many-sparse"), &records), Err(too_large.clone()));
-    let records = format!("[{}]", vec!["{:}"; 400_000].join(","));
-    assert_eq!(from_wave(ty("t-many-sparse"), &records), Err(too_large.clone()));
-    assert_eq!(
-        too_large.to_string(),
-        "the arguments are too large: their values cost more than 134217728 bytes of memory"
-    );
+    let refused = |given: Result<Val, ArgumentError>| match given {
+        Err(error @ ArgumentError::TooLarge { limit }) => {
+            assert!(
+                limit >= argument_cost(records.len()) && limit < 2 * argument_cost(records.len()),
+                "{limit}"
+            );
+            assert_eq!(
+                error.to_string(),
+                format!("the arguments are too large: their values cost more than {limit} bytes of memory")
+            );
+        }
+        other => panic!("{other:?}"),
+    };
+    refused(from_json(ty("t-many-sparse"), &records));
+    let wave = format!("[{}]", vec!["{:}"; 400_000].join(","));
+    refused(from_wave(ty("t-many-sparse"), &wave));
 }
 
 #[test]
