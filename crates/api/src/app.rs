@@ -50,7 +50,7 @@ pub struct AppSummary {
     pub owner: String,
 }
 
-/// Every app in the enclave, by name.
+/// The apps of one owner, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppList {
     pub apps: Vec<AppSummary>,
@@ -85,7 +85,7 @@ pub struct ExportDescription {
     /// `function`, or `namespace:package/interface@version#function`.
     pub name: String,
     pub parameters: Vec<ParameterDescription>,
-    /// WIT text of the result type; absent where the function returns nothing.
+    /// WIT text of the result type; `null` where the function returns nothing.
     pub result: Option<String>,
     /// Why calls cannot carry its types, where they cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]

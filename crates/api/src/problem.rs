@@ -164,7 +164,7 @@ codes! {
     UnsupportedMediaType = ("unsupported-media-type", 415, "Unsupported media type"),
     /// The client took too long to send the request.
     RequestTimeout = ("request-timeout", 408, "Request took too long"),
-    /// Too many calls are under way.
+    /// As many calls, large bodies or deploys are under way as the enclave takes.
     Busy = ("busy", 503, "Too many calls under way"),
     /// The platform could not make a quote.
     EvidenceUnavailable = ("evidence-unavailable", 503, "Evidence unavailable"),

@@ -56,7 +56,7 @@ impl Session {
         self.transport.success(self.transport.send(request).await?, MAX_SMALL).await.map(drop)
     }
 
-    /// Every app in the enclave. For owners.
+    /// The apps of this client's key. For owners.
     ///
     /// # Errors
     /// [`ClientError`]

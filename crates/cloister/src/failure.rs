@@ -323,7 +323,8 @@ mod tests {
             let expected = match code.as_str() {
                 "guest-trapped" | "out-of-fuel" | "limit-exceeded" | "result-too-large" | "timed-out"
                 | "guest-exited" => 6,
-                "internal" | "busy" | "evidence-unavailable" | "code-pool-full" => 7,
+                "internal" | "busy" | "evidence-unavailable" | "code-pool-full" | "too-many-apps" => 7,
+                "code-changed" => 4,
                 _ => 5,
             };
             let failure = Failure::problem(Problem::new(*code, "x"));
