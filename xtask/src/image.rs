@@ -43,18 +43,54 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Builds the image. An image whose ELF file did not change is left as it is.
+/// Which image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// What is shipped.
+    Shipped,
+    /// For tests alone: its code panics where a guest's output says so, to show what a panic harms.
+    Provoked,
+}
+
+impl Variant {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Shipped => "cloister",
+            Self::Provoked => "provoked",
+        }
+    }
+
+    fn features(self) -> &'static [&'static str] {
+        match self {
+            Self::Shipped => &[],
+            Self::Provoked => &["--features", "provocations"],
+        }
+    }
+}
+
+/// Builds the image that is shipped. An image whose ELF file did not change is left as it is.
 ///
 /// # Errors
 /// It does not build, or holds instructions that an enclave may not execute.
 pub(crate) fn build(context: &Context) -> Result<Image> {
+    build_variant(context, Variant::Shipped)
+}
+
+/// Builds an image.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_variant(context: &Context, variant: Variant) -> Result<Image> {
     setup::ensure(context, &[Need::Image], None)?;
-    let elf = compile(context, &Toolchain::load(context)?)?;
-    let cloister = tool(context)?;
     let folder = context.target().join("image");
+    fs::create_dir_all(&folder)?;
+    let elf = folder.join(variant.name()).with_extension("elf");
+    let compiled = compile(context, &Toolchain::load(context)?, variant)?;
+    fs::copy(&compiled, &elf).with_context(|| format!("cannot copy {}", compiled.display()))?;
+    let cloister = tool(context)?;
     let image = |mrenclave| Image {
-        sgxs: folder.join("cloister.sgxs"),
-        sigstruct: folder.join("cloister.sigstruct"),
+        sgxs: elf.with_extension("sgxs"),
+        sigstruct: elf.with_extension("sigstruct"),
         elf: elf.clone(),
         mrenclave,
     };
@@ -67,7 +103,6 @@ pub(crate) fn build(context: &Context) -> Result<Image> {
         .stamp();
     let made = image(String::new());
     if !(stamp.is_on(&made.sgxs) && made.sigstruct.is_file()) {
-        fs::create_dir_all(&folder)?;
         process::run(process::command(&cloister).args(["image", "check"]).arg(&elf))?;
         let mut convert = process::command(context.cargo_tool(ELF2SGXS.program));
         convert
@@ -100,10 +135,11 @@ fn tool(context: &Context) -> Result<PathBuf> {
     Ok(context.workspace_program("cloister"))
 }
 
-fn compile(context: &Context, toolchain: &Toolchain) -> Result<PathBuf> {
+fn compile(context: &Context, toolchain: &Toolchain, variant: Variant) -> Result<PathBuf> {
     let mut cargo = toolchain.cargo();
     cargo
         .args(["build", "--release", "--locked", "--package", "cloister-enclave", "--target", TARGET])
+        .args(variant.features())
         .args(["-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=panic-unwind"])
         // `std` from its own source, on a compiler that calls itself stable.
         .env("RUSTC_BOOTSTRAP", "1")

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `CLOISTER_IMAGE` | the image, `.sgxs` |
 //! | `CLOISTER_SIGSTRUCT` | its SIGSTRUCT |
+//! | `CLOISTER_PROVOKED_IMAGE`, `CLOISTER_PROVOKED_SIGSTRUCT` | the same for an image that panics on request |
 //! | `CLOISTER_BIN` | the program `cloister` |
 //! | `CLOISTER_EXAMPLES` | the folder with `rust.wasm`, `javascript.wasm`, `c.wasm`, `benchmark.wasm` |
 //! | `CLOISTER_WASMTIME` | wasmtime's own command line, to compare with |
@@ -16,7 +17,7 @@ use anyhow::Result;
 
 use crate::context::Context;
 use crate::guests::{self, Guest};
-use crate::image::{self, Image};
+use crate::image::{self, Image, Variant};
 use crate::phases::Phases;
 use crate::process;
 use crate::setup::{self, Need, python};
@@ -36,10 +37,14 @@ fn perform(context: &Context, arguments: &[String], phases: &mut Phases) -> Resu
     phases.run("setup", || setup::ensure(context, &[Need::Image, Need::Guests], None))?;
     phases.run("examples", || guests::build(context, &Guest::ALL).map(drop))?;
     let image = phases.run("image", || image::build(context))?;
+    let provoked = phases.run("provoked image", || image::build_variant(context, Variant::Provoked))?;
     phases.run("programs", || process::run(process::cargo().args(["build", "--package", "cloister"])))?;
     phases.run("tests", || {
         let mut tests = process::cargo();
         tests.args(["test", "--workspace"]).args(arguments).envs(environment(context, &image)?);
+        tests
+            .env("CLOISTER_PROVOKED_IMAGE", &provoked.sgxs)
+            .env("CLOISTER_PROVOKED_SIGSTRUCT", &provoked.sigstruct);
         process::run(tests.current_dir(context.root()))
     })
 }

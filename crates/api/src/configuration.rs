@@ -21,7 +21,7 @@ pub struct Configuration {
     pub header_timeout_ms: u64,
     /// Milliseconds that a client may leave between two parts of a request's body.
     pub body_timeout_ms: u64,
-    /// Milliseconds that a connection may stay open without a request.
+    /// Milliseconds that a connection may stay open without a request. It is closed at most twice that later.
     pub idle_timeout_ms: u64,
     /// Milliseconds that calls under way get to finish when the enclave is told to stop.
     pub grace_ms: u64,

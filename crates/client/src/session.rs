@@ -137,6 +137,17 @@ impl Session {
         self.call(app, export, WAVE_ARGUMENTS, arguments).await
     }
 
+    /// The last of what an app's calls wrote to standard output and error; bytes that are no UTF-8 are replaced. For
+    /// its owner.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn logs(&self, app: &AppName) -> Result<String, ClientError> {
+        let request = request(Method::GET, format!("/v1/apps/{app}/logs"), None, Bytes::new())?;
+        let body = self.transport.success(self.transport.send(request).await?, MAX_METRICS).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
     /// Counters as Prometheus text. For owners.
     ///
     /// # Errors

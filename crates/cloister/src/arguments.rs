@@ -117,6 +117,9 @@ pub(crate) enum Command {
     /// Verify an enclave, and show what was proven and what was not
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArguments),
+    /// Print the last of what an app's calls wrote to standard output and error
+    #[command(after_help = LOGS_EXAMPLES)]
+    Logs(LogsArguments),
     /// Print the enclave's counters as Prometheus text
     #[command(after_help = METRICS_EXAMPLES)]
     Metrics,
@@ -252,6 +255,12 @@ pub(crate) struct DescribeArguments {
     /// Print the component's WIT and nothing else
     #[arg(long)]
     pub(crate) wit: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArguments {
+    #[arg(value_name = "APP")]
+    pub(crate) app: AppName,
 }
 
 #[derive(Debug, Args)]

@@ -61,6 +61,8 @@ impl AppLog {
 
 impl LogSink for AppLog {
     fn write(&self, _: Stdio, bytes: &[u8]) {
+        #[cfg(feature = "provocations")]
+        assert!(!bytes.starts_with(b"hello"), "provoked by {bytes:?}");
         let kept = &bytes[bytes.len().saturating_sub(APP_LOG)..];
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let over = (log.len() + kept.len()).saturating_sub(APP_LOG);

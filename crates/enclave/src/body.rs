@@ -4,12 +4,48 @@ use bytes::{Bytes, BytesMut};
 use cloister_api::{Code, NDJSON, Problem};
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Channel, Either, Full};
+use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A response's body: whole, or line by line.
 pub(crate) type Body = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
+
+/// A body, and what has to live until its last byte is sent.
+#[derive(Debug)]
+pub(crate) struct Holding<H> {
+    body: Body,
+    _held: H,
+}
+
+impl<H> Holding<H> {
+    pub(crate) fn new(body: Body, held: H) -> Self {
+        Self { body, _held: held }
+    }
+}
+
+impl<H: Unpin> hyper::body::Body for Holding<H> {
+    type Data = Bytes;
+    type Error = <Body as hyper::body::Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
 
 /// Reads a body of at most `limit` bytes whose parts come no further apart than `patience`.
 ///

@@ -4,6 +4,7 @@
 #![deny(unsafe_code)]
 
 mod access;
+mod activity;
 mod admin;
 mod app;
 mod attest;

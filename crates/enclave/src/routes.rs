@@ -10,7 +10,11 @@ use cloister_attestation::SessionBinding;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// What a request may ask of the TLS session that carries it.
@@ -22,8 +26,24 @@ pub(crate) trait Exporter: Send + Sync {
     fn exporter(&self, label: &[u8], context: &[u8]) -> Result<[u8; 32], rustls::Error>;
 }
 
-/// Answers one request. Every failure is an answer.
+/// Answers one request. Every failure is an answer, a panic of our own included.
 pub(crate) async fn serve(
+    enclave: Arc<Enclave>,
+    caller: Caller,
+    session: Arc<dyn Exporter>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let mut serving = pin!(dispatch(enclave, caller, session, request));
+    let answer = poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx)));
+        polled.map_or(Poll::Ready(None), |poll| poll.map(Some))
+    });
+    answer.await.unwrap_or_else(|| {
+        body::problem(&Problem::new(Code::Internal, "the request failed inside the enclave, which goes on"))
+    })
+}
+
+async fn dispatch(
     enclave: Arc<Enclave>,
     caller: Caller,
     session: Arc<dyn Exporter>,

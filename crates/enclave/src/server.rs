@@ -2,6 +2,8 @@
 
 use crate::BootError;
 use crate::access::Caller;
+use crate::activity::Activity;
+use crate::body::Holding;
 use crate::routes::{self, Exporter};
 use crate::state::Enclave;
 use crate::tls::{self, Session, TlsOnly};
@@ -78,9 +80,14 @@ impl Connection {
         let session = Session::new(stream);
         let handle: Arc<dyn Exporter> = Arc::new(session.handle());
         let enclave = Arc::clone(&self.enclave);
+        let activity = Activity::default();
+        let requests = activity.clone();
         let service = hyper::service::service_fn(move |request| {
-            let (enclave, handle) = (Arc::clone(&enclave), Arc::clone(&handle));
-            async move { Ok::<_, Infallible>(routes::serve(enclave, caller, handle, request).await) }
+            let (enclave, handle, under_way) = (Arc::clone(&enclave), Arc::clone(&handle), requests.begin());
+            async move {
+                let response = routes::serve(enclave, caller, handle, request).await;
+                Ok::<_, Infallible>(response.map(|body| Holding::new(body, under_way)))
+            }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
@@ -100,7 +107,10 @@ impl Connection {
         let connection = builder.serve_connection(TokioIo::new(session), service);
         // An error here is the client's: it broke off, stalled, or sent what is not HTTP. It was answered where HTTP
         // has an answer.
-        let _ = self.watcher.watch(connection.into_owned()).await;
+        tokio::select! {
+            _ = self.watcher.watch(connection.into_owned()) => {}
+            () = activity.idle(Duration::from_millis(configuration.idle_timeout_ms)) => {}
+        }
     }
 }
 

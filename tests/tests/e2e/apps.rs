@@ -1,9 +1,10 @@
 //! The life of an app.
 
 use cloister_api::{Code, DeployEvent, DeploySettings, EnvironmentVariable, Limits};
-use cloister_client::{ClientError, DeployProgress, Session};
-use cloister_tests::{code_hash, guest, name, shared};
+use cloister_client::{Client, ClientError, DeployProgress, Identity, Session};
+use cloister_tests::{Setup, code_hash, guest, name, shared};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The code of the problem that a request has to end in.
@@ -156,4 +157,106 @@ async fn only_an_owner_may_administer() {
     assert_eq!(code(stranger.apps().await), Code::Forbidden);
     let deployed = stranger.deploy(&app, guest("toolbox"), &DeploySettings::default(), |_| {}).await;
     assert_eq!(code(deployed), Code::Forbidden);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_sees_and_changes_their_own_apps_only() {
+    let mut setup = Setup::new();
+    let second = Identity::generate().unwrap();
+    setup.configuration.owners.push(second.fingerprint().parse().unwrap());
+    let enclave = setup.start();
+    let first = enclave.owner().await;
+    deploy(&first, "mine", "toolbox").await;
+    let second =
+        Client::new(enclave.policy()).with_identity(second).connect(&enclave.endpoint()).await.unwrap();
+    deploy(&second, "yours", "toolbox").await;
+    let names = |list: cloister_api::AppList| {
+        list.apps.into_iter().map(|app| app.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(first.apps().await.unwrap()), ["mine"]);
+    assert_eq!(names(second.apps().await.unwrap()), ["yours"]);
+    let app = name("mine");
+    assert_eq!(code(second.describe(&app).await), Code::Forbidden);
+    assert_eq!(code(second.remove(&app).await), Code::Forbidden);
+    let replaced = second.replace(&app, guest("writer"), &DeploySettings::default(), |_| {}).await;
+    assert_eq!(code(replaced), Code::Forbidden);
+    assert!(!second.metrics().await.unwrap().contains("app=\"mine\""));
+    assert_eq!(first.call_json(&app, "add", &json!([1, 2])).await.unwrap().result, json!(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_beyond_the_bound_are_told_that_the_enclave_is_busy() {
+    let mut setup = Setup::new();
+    setup.configuration.max_concurrent_calls = 2;
+    let enclave = Arc::new(setup.start());
+    let session = enclave.owner().await;
+    let limits = Limits { fuel: 1 << 39, wall_time_ms: 3_000, ..Limits::default() };
+    let settings = DeploySettings { limits, ..DeploySettings::default() };
+    session.deploy(&name("slow"), guest("toolbox"), &settings, |_| {}).await.unwrap();
+    let slow = [0, 1].map(|_| {
+        let enclave = Arc::clone(&enclave);
+        tokio::spawn(async move { enclave.caller().await.call_json(&name("slow"), "spin", &json!([])).await })
+    });
+    let deadline = std::time::Instant::now() + Duration::from_secs(2);
+    while !session.metrics().await.unwrap().contains("cloister_calls_under_way 2") {
+        assert!(std::time::Instant::now() < deadline, "the calls do not begin");
+    }
+    assert_eq!(code(session.call_json(&name("slow"), "add", &json!([1, 2])).await), Code::Busy);
+    for call in slow {
+        assert_eq!(code(call.await.unwrap()), Code::TimedOut);
+    }
+    assert_eq!(session.call_json(&name("slow"), "add", &json!([1, 2])).await.unwrap().result, json!(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_calls_under_way_finish() {
+    let enclave = Setup::new().start();
+    let session = enclave.owner().await;
+    let limits = Limits { fuel: 1 << 39, ..Limits::default() };
+    let settings = DeploySettings { limits, ..DeploySettings::default() };
+    session.deploy(&name("last"), guest("clock-reader"), &settings, |_| {}).await.unwrap();
+    let caller = enclave.caller().await;
+    let last = tokio::spawn(async move { caller.call_json(&name("last"), "read", &json!([400_000])).await });
+    while !session.metrics().await.unwrap().contains("cloister_calls_under_way 1") {}
+    let address = enclave.address();
+    enclave.running().shutdown();
+    assert!(last.await.unwrap().unwrap().result.as_u64().unwrap() > 0);
+    assert!(matches!(enclave.stop(), Ok(cloister_host::Exit::Success)));
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_guest_reaches_the_hosts_log() {
+    let enclave = Setup::new().start();
+    let session = enclave.owner().await;
+    let settings = DeploySettings {
+        environment: vec![EnvironmentVariable { name: "PLANTED".into(), value: "planted".into() }],
+        ..DeploySettings::default()
+    };
+    session.deploy(&name("planted-app"), guest("toolbox"), &settings, |_| {}).await.unwrap();
+    session.deploy(&name("planted-log"), guest("writer"), &settings, |_| {}).await.unwrap();
+    let echo = session.call_json(&name("planted-app"), "echo", &json!(["planted text"])).await.unwrap();
+    assert_eq!(echo.result, json!("planted text"));
+    session.call_json(&name("planted-log"), "write", &json!([3])).await.unwrap();
+    assert_eq!(session.logs(&name("planted-log")).await.unwrap(), "hello\nhello\nhello\n");
+    assert_eq!(code(enclave.caller().await.logs(&name("planted-log")).await), Code::Unauthenticated);
+    code(session.call_json(&name("planted-app"), "fail", &json!([])).await);
+    code(session.call_json(&name("planted-app"), "add", &json!(["planted", "planted"])).await);
+    code(session.call_json(&name("planted-none"), "planted", &json!([])).await);
+    let log = enclave.log();
+    for marker in ["planted", "PLANTED", "hello", "fail_on_purpose"] {
+        assert!(!log.iter().any(|line| line.contains(marker)), "{marker}: {log:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_closed() {
+    let mut setup = Setup::new();
+    setup.configuration.idle_timeout_ms = 300;
+    let enclave = setup.start();
+    let session = enclave.caller().await;
+    session.health().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(session.health().await.is_err());
+    enclave.caller().await.health().await.unwrap();
 }

@@ -136,6 +136,7 @@ fn an_owner_deploys_verifies_calls_and_removes() {
     );
     assert_eq!(machine.json(&["describe", "hello"])["total"]["calls"], 2);
     assert!(machine.succeeds(&["metrics"]).contains("cloister_calls_total{app=\"hello\""));
+    assert_eq!(machine.succeeds(&["logs", "hello"]), "");
     machine.succeeds(&["replace", rust, "--name", "hello"]);
     machine.succeeds(&["remove", "hello"]);
     assert!(!machine.succeeds(&["apps"]).contains("hello"));

@@ -1,9 +1,9 @@
 //! Eight hostile guests beside a good one, in the image.
 
-use crate::apps::deploy;
+use crate::apps::{code, deploy};
 use cloister_api::{Code, DeploySettings, Limits};
 use cloister_client::ClientError;
-use cloister_tests::{Setup, guest, name, shared};
+use cloister_tests::{Setup, given, guest, name, shared};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -109,6 +109,38 @@ async fn calls_that_want_more_than_the_heap_harm_no_modest_one() {
             Err(other) => panic!("{other}"),
         }
     }
+}
+
+/// The image that is shipped has no way to make it panic, so this is one of the same code that does when a guest writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_the_enclaves_own_code_ends_one_call() {
+    let mut setup = Setup::new();
+    setup.launch.image = given("CLOISTER_PROVOKED_IMAGE");
+    setup.launch.sigstruct = given("CLOISTER_PROVOKED_SIGSTRUCT");
+    let enclave = Arc::new(setup.start());
+    let session = enclave.owner().await;
+    deploy(&session, "good", "toolbox").await;
+    deploy(&session, "provokes", "writer").await;
+    let callers = (0..4).map(|_| {
+        let enclave = Arc::clone(&enclave);
+        tokio::spawn(async move {
+            let session = enclave.caller().await;
+            for i in 0..50 {
+                let panicked = session.call_json(&name("provokes"), "write", &json!([1])).await;
+                assert_eq!(code(panicked), Code::Internal);
+                let answer = session.call_json(&name("good"), "add", &json!([i, 1])).await.unwrap();
+                assert_eq!(answer.result, json!(i + 1));
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+    let provokes = session.describe(&name("provokes")).await.unwrap().total;
+    assert_eq!((provokes.calls, provokes.errors), (200, 200));
+    let log = enclave.log();
+    assert!(log.iter().any(|line| line.contains("panic at")), "{log:?}");
+    assert!(!log.iter().any(|line| line.contains("provoked by")), "{log:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,6 +81,11 @@ Examples:
 
 Exit code 4 if the enclave is refused.";
 
+pub(super) const LOGS_EXAMPLES: &str = "\
+Examples:
+  cloister logs hello
+  cloister logs hello | tail";
+
 pub(super) const METRICS_EXAMPLES: &str = "\
 Examples:
   cloister metrics

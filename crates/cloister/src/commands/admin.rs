@@ -1,8 +1,8 @@
-//! Commands of owners: `deploy`, `replace`, `apps`, `describe`, `remove`, `metrics`.
+//! Commands of owners: `deploy`, `replace`, `apps`, `describe`, `remove`, `logs`, `metrics`.
 
 use super::session::{Connection, Target};
 use super::upload::{Mode, Upload};
-use crate::arguments::{DeployArguments, DescribeArguments, RemoveArguments};
+use crate::arguments::{DeployArguments, DescribeArguments, LogsArguments, RemoveArguments};
 use crate::failure::Failure;
 use crate::output::{self, Printer, printable};
 use crate::progress::Progress;
@@ -58,6 +58,16 @@ pub(crate) async fn remove(
     let name = &arguments.app;
     Connection::open(settings, Target::Owner).await?.remove(name).await?;
     printer.result(&json!({ "removed": name }), || format!("removed {name}\n"))
+}
+
+/// Prints what an app's calls wrote.
+pub(crate) async fn logs(
+    settings: &Settings,
+    arguments: &LogsArguments,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let text = Connection::open(settings, Target::Owner).await?.logs(&arguments.app).await?;
+    printer.result(&json!({ "app": arguments.app, "text": text }), || printable(&text).into_owned())
 }
 
 /// Prints the counters.

@@ -48,6 +48,7 @@ fn remote(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
             Command::Apps => admin::apps(&settings, printer).await,
             Command::Describe(arguments) => admin::describe(arguments, &settings, printer).await,
             Command::Remove(arguments) => admin::remove(arguments, &settings, printer).await,
+            Command::Logs(arguments) => admin::logs(&settings, arguments, printer).await,
             Command::Metrics => admin::metrics(&settings, printer).await,
             Command::Call(arguments) => call::call(arguments, &settings, printer).await,
             Command::Verify(arguments) => verify::verify(arguments, &settings, printer).await,

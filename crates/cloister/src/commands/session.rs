@@ -102,6 +102,10 @@ impl Connection {
         self.session.remove(app).await.map_err(|error| self.failed(error))
     }
 
+    pub(crate) async fn logs(&self, app: &AppName) -> Result<String, Failure> {
+        self.session.logs(app).await.map_err(|error| self.failed(error))
+    }
+
     pub(crate) async fn metrics(&self) -> Result<String, Failure> {
         self.session.metrics().await.map_err(|error| self.failed(error))
     }
