@@ -5,7 +5,7 @@
 
 mod apt;
 mod cargo_tools;
-mod node;
+pub(crate) mod node;
 pub(crate) mod python;
 pub(crate) mod toolchain;
 
@@ -55,8 +55,6 @@ pub(crate) fn ensure(context: &Context, needs: &[Need], choice: Option<Toolchain
         }
     }
     if guests {
-        system.push(Requirement::program("node", &["nodejs"], "builds the JavaScript example"));
-        system.push(Requirement::program("npm", &["npm"], "fetches the JavaScript example's tools"));
         system.extend(python::requirement(context));
     }
     apt::ensure(&system)?;
@@ -68,8 +66,8 @@ pub(crate) fn ensure(context: &Context, needs: &[Need], choice: Option<Toolchain
         cargo_tools::ensure(context, &ELF2SGXS)?;
     }
     if guests {
-        node::ensure(context)?;
         python::ensure(context)?;
+        node::ensure(context)?;
         toolchain::ensure_guest_linker(context)?;
     }
     if check {

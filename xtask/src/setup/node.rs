@@ -1,17 +1,20 @@
 //! The JavaScript example's tools, from the npm registry, as its lock file names them.
 
-use anyhow::{Context as _, Result, ensure};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use super::announce;
+use anyhow::{Context as _, Result};
+
+use super::{announce, python};
 use crate::context::Context;
 use crate::process;
 use crate::stamp::Inputs;
-use crate::versions::NODE_MAJOR;
 
 /// Installs exactly what `examples/javascript/package-lock.json` names.
 ///
 /// # Errors
-/// Node.js is too old, or a package cannot be fetched.
+/// A package cannot be fetched.
 pub(crate) fn ensure(context: &Context) -> Result<()> {
     let folder = context.root().join("examples/javascript");
     let modules = folder.join("node_modules/.package-lock.json");
@@ -20,27 +23,23 @@ pub(crate) fn ensure(context: &Context) -> Result<()> {
         return Ok(());
     }
     announce("componentize-js", "turns JavaScript into components");
-    let version = process::capture(process::command("node").arg("--version"))?;
-    let major = major(&version).with_context(|| format!("cannot read Node.js's version {version:?}"))?;
-    ensure!(major >= NODE_MAJOR, "Node.js {} is too old: {NODE_MAJOR} or newer is needed", version.trim());
     process::with_retries(|| {
-        process::run(process::command("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder))
+        let mut npm = command(context)?;
+        npm.arg(python::npm(context)?).args(["ci", "--no-audit", "--no-fund"]);
+        process::run(npm.current_dir(&folder))
     })?;
     wanted.put_on(&modules)
 }
 
-fn major(version: &str) -> Option<u32> {
-    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_read() {
-        assert_eq!(major("v20.20.2\n"), Some(20));
-        assert_eq!(major("20.20.2"), None);
-        assert_eq!(major("v"), None);
-    }
+/// Node.js, which programs that it starts find as well.
+///
+/// # Errors
+/// It is not installed.
+pub(crate) fn command(context: &Context) -> Result<Command> {
+    let node = python::node(context)?;
+    let mut folders: Vec<PathBuf> = node.parent().map(Path::to_owned).into_iter().collect();
+    folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    let mut command = process::command(node);
+    command.env("PATH", env::join_paths(folders).context("a folder of PATH has a ':' in its name")?);
+    Ok(command)
 }

