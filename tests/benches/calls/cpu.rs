@@ -18,7 +18,7 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime) -> Result<()
     let limits = Limits { fuel: MAX_FUEL, ..Limits::default() };
     let settings = DeploySettings { limits, ..DeploySettings::default() };
     session.deploy(&app, example("benchmark"), &settings, |_| {}).await?;
-    let image = Image { session, app };
+    let image = Image { enclave, session, app };
     let folder = tempfile::TempDir::new()?;
     let native = |file: &str, settings| -> Result<Native<'_>> {
         let compiled = folder.path().join(file);
@@ -30,12 +30,23 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime) -> Result<()
 
     let mut table = Table::new(
         "Work for the processor (median difference of two amounts of work, in turns)",
-        ["", "image", "wasmtime", "image to wasmtime", "wasmtime, as the image", "image to that"],
+        [
+            "",
+            "image",
+            "wasmtime",
+            "image to wasmtime",
+            "wasmtime, as the image",
+            "image to that",
+            "crossings/s",
+        ],
     );
     for work in &WORK {
         let mut rounds = [const { Vec::new() }; 3];
+        let mut crossings = Vec::new();
         for _ in 0..ROUNDS {
-            let measured = [image.measure(work).await?, default.measure(work)?, restrained.measure(work)?];
+            let (seconds, crossed) = image.measure(work).await?;
+            crossings.push(crossed);
+            let measured = [seconds, default.measure(work)?, restrained.measure(work)?];
             for (round, time) in rounds.iter_mut().zip(measured) {
                 round.push(time);
             }
@@ -49,6 +60,7 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime) -> Result<()
             times(image, default),
             milliseconds(restrained),
             times(image, restrained),
+            format!("{:.0}", median(crossings)),
         ]);
     }
     table.print();
@@ -64,16 +76,20 @@ struct Work {
     more: u32,
 }
 
-struct Image {
+struct Image<'a> {
+    enclave: &'a Enclave,
     session: Session,
     app: AppName,
 }
 
-impl Image {
-    async fn measure(&self, work: &Work) -> Result<f64> {
+impl Image<'_> {
+    /// The difference in seconds, and the crossings of the boundary for each second of the larger amount.
+    async fn measure(&self, work: &Work) -> Result<(f64, f64)> {
         let less = self.timed(work.export, work.less).await?;
+        let before = self.enclave.running().statistics().total();
         let more = self.timed(work.export, work.more).await?;
-        Ok(more.as_secs_f64() - less.as_secs_f64())
+        let crossed = self.enclave.running().statistics().total() - before;
+        Ok((more.as_secs_f64() - less.as_secs_f64(), crossed as f64 / more.as_secs_f64()))
     }
 
     async fn timed(&self, export: &str, amount: u32) -> Result<Duration> {

@@ -10,6 +10,7 @@ use super::{announce, python};
 use crate::context::Context;
 use crate::process;
 use crate::stamp::Inputs;
+use crate::versions::PYTHON_PACKAGES;
 
 /// Installs exactly what `examples/javascript/package-lock.json` names.
 ///
@@ -18,7 +19,11 @@ use crate::stamp::Inputs;
 pub(crate) fn ensure(context: &Context) -> Result<()> {
     let folder = context.root().join("examples/javascript");
     let modules = folder.join("node_modules/.package-lock.json");
-    let wanted = Inputs::default().files(&folder.join("package-lock.json"))?.stamp();
+    // What npm leaves out depends on the version of Node.js.
+    let wanted = Inputs::default()
+        .text("python packages", &format!("{PYTHON_PACKAGES:?}"))
+        .files(&folder.join("package-lock.json"))?
+        .stamp();
     if wanted.is_on(&modules) {
         return Ok(());
     }
