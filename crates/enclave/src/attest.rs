@@ -1,7 +1,6 @@
 //! What the enclave says of itself, and how it proves it.
 
 use crate::app::App;
-use crate::tls;
 use cloister_api::{AppName, Configuration, EvidenceResponse};
 use cloister_attestation::{
     AppClaims, Boot, CertificateError, Claims, ClaimsError, EXPORTER_LABEL, Egress, Evidence, Freshness,
@@ -10,6 +9,7 @@ use cloister_attestation::{
 };
 use cloister_boundary::{HostError, Quotes};
 use cloister_frames::{QuoteRequest, QuoteResponse};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -135,7 +135,7 @@ impl Attestor {
         code_hash: Option<[u8; 32]>,
     ) -> Result<Arc<CertifiedKey>, AttestError> {
         let certificate = leaf_certificate(&self.tls_key, names, evidence, code_hash)?;
-        Ok(Arc::new(tls::certified_key(certificate.to_vec(), &self.tls_pkcs8)?))
+        Ok(Arc::new(certified_key(certificate.to_vec(), &self.tls_pkcs8)?))
     }
 
     #[cfg(target_env = "sgx")]
@@ -174,6 +174,16 @@ impl Attested {
     pub(crate) fn certificate(&self, app: Option<&str>) -> Arc<CertifiedKey> {
         Arc::clone(app.and_then(|name| self.by_app.get(name)).unwrap_or(&self.enclave))
     }
+}
+
+/// The certificate's key in the form that TLS signs with.
+fn certified_key(certificate: Vec<u8>, pkcs8: &[u8]) -> Result<CertifiedKey, rustls::Error> {
+    let provider = rustls_graviola::default_provider();
+    CertifiedKey::from_der(
+        vec![CertificateDer::from(certificate)],
+        PrivatePkcs8KeyDer::from(pkcs8.to_vec()).into(),
+        &provider,
+    )
 }
 
 /// Label of the exporter that session evidence is bound to.

@@ -7,7 +7,8 @@ use http_body_util::{BodyExt, Channel, Either, Full};
 use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ where
     }
     let mut all = BytesMut::new();
     loop {
-        let frame = tokio::time::timeout(patience, body.frame()).await.map_err(|_| {
+        let frame = next(&mut body, patience).await.ok_or_else(|| {
             Problem::new(
                 Code::RequestTimeout,
                 format!("no part of the body came for {} ms after {} bytes", patience.as_millis(), all.len()),
@@ -89,6 +90,25 @@ where
             }
             None => return Ok(all.freeze()),
         }
+    }
+}
+
+/// The next frame; `None` where it takes longer than `patience`. What is there already costs no look at the clock,
+/// which is a call out of the enclave.
+async fn next<B>(body: &mut B, patience: Duration) -> Option<Option<Result<Frame<Bytes>, B::Error>>>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+{
+    let mut frame = pin!(body.frame());
+    let there = poll_fn(|cx| {
+        Poll::Ready(match frame.as_mut().poll(cx) {
+            Poll::Ready(frame) => Some(frame),
+            Poll::Pending => None,
+        })
+    });
+    match there.await {
+        Some(frame) => Some(frame),
+        None => tokio::time::timeout(patience, frame).await.ok(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::state::Enclave;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
@@ -31,19 +31,6 @@ pub(crate) fn configuration(enclave: &Arc<Enclave>) -> Result<ServerConfig, rust
     configuration.session_storage = Arc::new(NoServerSessionStorage {});
     configuration.send_tls13_tickets = 0;
     Ok(configuration)
-}
-
-/// The certificate's key in the form that TLS signs with.
-///
-/// # Errors
-/// As rustls says of the key.
-pub(crate) fn certified_key(certificate: Vec<u8>, pkcs8: &[u8]) -> Result<CertifiedKey, rustls::Error> {
-    let provider: CryptoProvider = rustls_graviola::default_provider();
-    CertifiedKey::from_der(
-        vec![CertificateDer::from(certificate)],
-        rustls::pki_types::PrivatePkcs8KeyDer::from(pkcs8.to_vec()).into(),
-        &provider,
-    )
 }
 
 #[derive(Debug)]
