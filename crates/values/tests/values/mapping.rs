@@ -40,12 +40,12 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("t-tuple", r#"[7,"x",true]"#, r#"(7, "x", true)"#),
     (
         "t-person",
-        r#"{"age":30,"name":"Ann","nickname":null,"tags":["a","b"]}"#,
+        r#"{"name":"Ann","age":30,"tags":["a","b"],"nickname":null}"#,
         r#"{name: "Ann", age: 30, tags: ["a", "b"]}"#,
     ),
     (
         "t-person",
-        r#"{"age":0,"name":"","nickname":"A","tags":[]}"#,
+        r#"{"name":"","age":0,"tags":[],"nickname":"A"}"#,
         r#"{name: "", age: 0, tags: [], nickname: "A"}"#,
     ),
     ("t-color", "\"green\"", "green"),
@@ -129,7 +129,7 @@ fn more_than_one_json_is_understood() {
         ("t-bytes", "\"AAE\"", "[0,1]"),
         ("t-bytes", "\"\"", "[]"),
         ("t-digest", "\"AQIDBA==\"", "[1,2,3,4]"),
-        ("t-person", r#"{"name":"","age":0,"tags":[]}"#, r#"{"age":0,"name":"","nickname":null,"tags":[]}"#),
+        ("t-person", r#"{"name":"","age":0,"tags":[]}"#, r#"{"name":"","age":0,"tags":[],"nickname":null}"#),
         ("t-permissions", r#"["write","read"]"#, r#"["read","write"]"#),
         ("t-shape", r#"{"empty":null}"#, "\"empty\""),
         ("t-codes", "[]", "{}"),
