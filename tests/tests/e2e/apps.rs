@@ -65,7 +65,7 @@ async fn an_app_is_deployed_called_described_and_removed() {
     let metrics = session.metrics().await.unwrap();
     assert!(metrics.contains("cloister_calls_total{app=\"life\",function=\"add\"} 2"), "{metrics}");
     assert!(metrics.contains("cloister_call_errors_total{app=\"life\",function=\"fail\"} 1"), "{metrics}");
-    assert!(session.apps().await.unwrap().apps.iter().any(|listed| *listed == described.summary));
+    assert!(session.apps().await.unwrap().apps.contains(&described.summary));
 
     session.remove(&app).await.unwrap();
     assert_eq!(code(session.call_json(&app, "add", &json!([1, 2])).await), Code::UnknownApp);

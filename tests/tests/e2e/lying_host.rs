@@ -15,6 +15,8 @@ use std::time::Duration;
 struct Liar {
     lie: Lie,
     lying: AtomicBool,
+    /// Answers that it could have changed, and those that it did.
+    seen: AtomicU32,
     told: AtomicU32,
 }
 
@@ -38,6 +40,7 @@ impl Interference for Liar {
         if !on_a_connection || answer.status != 0 || !self.lying.load(Ordering::Relaxed) {
             return;
         }
+        let seen = self.seen.fetch_add(1, Ordering::Relaxed);
         let read = call.kind == UsercallKind::Read;
         let write = call.kind == UsercallKind::Write;
         match self.lie {
@@ -56,7 +59,7 @@ impl Interference for Liar {
             Lie::HugeLength if read || write => answer.value = u64::MAX,
             Lie::ForgedBytes if read => answer.bytes.iter_mut().for_each(|byte| *byte ^= 0x55),
             Lie::UnknownError if read || write => answer.status = 0x1234_5678,
-            Lie::SpuriousWouldBlock if read && self.told.load(Ordering::Relaxed) % 2 == 0 => {
+            Lie::SpuriousWouldBlock if read && seen.is_multiple_of(2) => {
                 answer.fail(UsercallError::WouldBlock);
             }
             Lie::WrongWriteLength if write => answer.value = call.length as u64 + 1,
@@ -67,7 +70,12 @@ impl Interference for Liar {
 }
 
 fn start(lie: Lie) -> (Enclave, Arc<Liar>) {
-    let liar = Arc::new(Liar { lie, lying: AtomicBool::new(false), told: AtomicU32::new(0) });
+    let liar = Arc::new(Liar {
+        lie,
+        lying: AtomicBool::new(false),
+        seen: AtomicU32::new(0),
+        told: AtomicU32::new(0),
+    });
     let mut setup = Setup::new();
     setup.configuration.header_timeout_ms = 1_000;
     setup.configuration.body_timeout_ms = 1_000;
