@@ -111,9 +111,19 @@ fn rendered(command: &Command) -> String {
     let mut text = program(command);
     for argument in command.get_args() {
         text.push(' ');
-        text.push_str(&argument.to_string_lossy());
+        text.push_str(&quoted(&argument.to_string_lossy()));
     }
     text
+}
+
+/// The argument as a shell would have to be told it.
+fn quoted(argument: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    match argument {
+        "" => "''".to_owned(),
+        _ if argument.chars().all(plain) => argument.to_owned(),
+        _ => format!("'{}'", argument.replace('\'', r"'\''")),
+    }
 }
 
 /// Starts of the names of variables that describe this program, or flags meant for the host's own builds.
@@ -131,7 +141,7 @@ mod tests {
     #[test]
     fn a_failure_names_the_command() {
         let error = run(command("sh").args(["-c", "exit 3"])).unwrap_err().to_string();
-        assert!(error.contains("sh -c exit 3"), "{error}");
+        assert!(error.contains("sh -c 'exit 3'"), "{error}");
         assert!(error.contains('3'), "{error}");
     }
 
