@@ -40,18 +40,18 @@ impl Setup {
         let identity = Identity::generate().expect("randomness");
         let owner: KeyFingerprint = identity.fingerprint().parse().expect("a fingerprint");
         let log = Arc::new(Mutex::new(Vec::new()));
-        let mut launch = Launch::new(image(), sigstruct(), state.path());
-        launch.device = DeviceKind::Soft;
-        let lines = Arc::clone(&log);
-        launch.log = LogSink::new(move |source, line| {
-            lines.lock().expect("no test panics while logging").push(format!("{source:?} {line}"));
-        });
+        let launch = launch(state.path(), &log);
         let configuration = Configuration {
             listen: launch.listen.to_string(),
             owners: vec![owner],
             ..Configuration::default()
         };
         Self { launch, configuration, identity, log, state }
+    }
+
+    /// The folder of the soft platform and of its disk.
+    pub fn state(&self) -> &Path {
+        self.state.path()
     }
 
     /// Starts it.
@@ -70,8 +70,19 @@ impl Setup {
         self.launch.configuration = serde_json::to_vec(&self.configuration).expect("it is JSON");
         let running = self.launch.start()?;
         let address = running.local_addr(START_TIMEOUT)?;
-        Ok(Enclave { running, address, identity: self.identity, log: self.log, state: self.state })
+        let Self { configuration, identity, log, state, .. } = self;
+        Ok(Enclave { running, address, configuration, identity, log, state })
     }
+}
+
+fn launch(state: &Path, log: &Arc<Mutex<Vec<String>>>) -> Launch {
+    let mut launch = Launch::new(image(), sigstruct(), state);
+    launch.device = DeviceKind::Soft;
+    let lines = Arc::clone(log);
+    launch.log = LogSink::new(move |source, line| {
+        lines.lock().expect("no test panics while logging").push(format!("{source:?} {line}"));
+    });
+    launch
 }
 
 impl Default for Setup {
@@ -85,6 +96,7 @@ impl Default for Setup {
 pub struct Enclave {
     running: Running,
     address: SocketAddr,
+    configuration: Configuration,
     identity: Identity,
     log: Arc<Mutex<Vec<String>>>,
     state: TempDir,
@@ -159,6 +171,20 @@ impl Enclave {
     pub fn stop(self) -> Result<cloister_host::Exit, HostError> {
         self.running.shutdown();
         self.running.wait()
+    }
+
+    /// Asks the enclave to end, waits for it, and gives what starts it again: on the same platform and disk, with the same
+    /// owner and configuration.
+    ///
+    /// # Panics
+    /// Where it does not end as asked.
+    pub fn stop_and_keep(self) -> Setup {
+        self.running.shutdown();
+        let exit = self.running.wait().unwrap_or_else(|error| panic!("the enclave does not end: {error}"));
+        assert!(matches!(exit, cloister_host::Exit::Success), "{exit:?}");
+        let launch = launch(self.state.path(), &self.log);
+        let Self { configuration, identity, log, state, .. } = self;
+        Setup { launch, configuration, identity, log, state }
     }
 
     fn copy_of_identity(&self) -> Identity {

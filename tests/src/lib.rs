@@ -6,11 +6,15 @@
 
 mod enclave;
 mod guests;
+mod machine;
 mod raw;
+mod tpm;
 
 pub use enclave::{Enclave, Setup, image, shared, sigstruct};
 pub use guests::{code_hash, example, guest, name};
+pub use machine::{Machine, error, status};
 pub use raw::{RawTls, exchange};
+pub use tpm::SoftTpm;
 
 /// The value of an environment variable that `cargo xtask test` sets.
 ///

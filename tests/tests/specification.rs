@@ -3,9 +3,10 @@
 #![forbid(unsafe_code)]
 
 use cloister_api::{
-    AppDescription, AppList, AppSummary, CallResponse, Code, DeployEvent, DeploySettings,
-    EnvironmentVariable, EvidenceRequest, EvidenceResponse, ExportDescription, FunctionCounters, Limits,
-    ParameterDescription, Problem, Trap, TrapFrame,
+    AppDescription, AppList, AppSummary, CallResponse, CheckEvent, Code, DeployEvent, DeploySettings,
+    EnvironmentVariable, EvidenceRequest, EvidenceResponse, ExportDescription, FreshnessSetting,
+    FunctionCounters, Limits, ParameterDescription, Problem, Removal, StorageUsage, Trap, TrapFrame,
+    VolumeState, VolumeStatistics,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -121,7 +122,7 @@ fn schemas_have_the_fields_of_the_types() {
         for (number, example) in example.into_iter().enumerate() {
             let fields: BTreeSet<String> = example.as_object().expect(name).keys().cloned().collect();
             let schema = match name {
-                "DeployEvent" => event(&api, &example),
+                "DeployEvent" | "CheckEvent" => event(&api, name, &example),
                 _ => schema(&api, name).clone(),
             };
             let described = properties(&api, &schema);
@@ -290,16 +291,33 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
         exports: vec![export.clone()],
         code_bytes: 1,
         compile_ms: 1,
+        storage: StorageUsage::default(),
         total: FunctionCounters::default(),
         functions: Default::default(),
     };
     let variable = EnvironmentVariable { name: "K".into(), value: "V".into() };
-    let call = CallResponse { result: json!(1), fuel: 1, wall_us: 1, code_hash: hash() };
+    let call = CallResponse { result: json!(1), fuel: 1, wall_us: 1, code_hash: hash(), epoch: Some(1) };
+    let volume = VolumeState { epoch: 1, root: hash() };
     let evidence = EvidenceResponse {
         claims: String::new(),
         quote: String::new(),
         signature: String::new(),
+        volume: Some(volume.clone()),
         collateral: None,
+    };
+    let removal = Removal { name: "a".parse().expect("a name"), files: 1, bytes: 1, keys: 1 };
+    let statistics = VolumeStatistics {
+        epoch: 1,
+        root: hash(),
+        freshness: FreshnessSetting::None,
+        disk_bytes: 1,
+        used_bytes: 1,
+        free_bytes: 1,
+        dirty_bytes: 1,
+        commits: 1,
+        cache_hits: 1,
+        cache_misses: 1,
+        apps: Default::default(),
     };
     let mut examples = vec![
         ("Problem", vec![json!(full), json!(problem())]),
@@ -317,7 +335,25 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
         ("CallResponse", vec![json!(call)]),
         ("EvidenceRequest", vec![json!(EvidenceRequest { nonce: hash() })]),
         ("EvidenceResponse", vec![json!(evidence)]),
+        ("Removal", vec![json!(removal)]),
+        ("VolumeState", vec![json!(volume)]),
+        ("StorageUsage", vec![json!(StorageUsage::default())]),
+        ("VolumeStatistics", vec![json!(statistics)]),
     ];
+    let damaged = |place: Option<u64>| CheckEvent::Damaged {
+        app: place.map(|_| "a".parse().expect("a name")),
+        object: place,
+        offset: place,
+        what: "w".into(),
+    };
+    for event in [
+        vec![CheckEvent::Progress { done: 1, total: 1 }],
+        vec![damaged(Some(1)), damaged(None)],
+        vec![CheckEvent::Done { blocks: 1, damaged: 1, epoch: 1 }],
+        vec![CheckEvent::Failed { problem: problem() }],
+    ] {
+        examples.push(("CheckEvent", event.iter().map(|event| json!(event)).collect()));
+    }
     for event in [
         DeployEvent::Received { bytes: 1, code_hash: hash() },
         DeployEvent::Queued,
@@ -340,8 +376,8 @@ fn schema<'a>(api: &'a Value, name: &str) -> &'a Value {
 }
 
 /// The schema of the event that `example` is.
-fn event(api: &Value, example: &Value) -> Value {
-    let kinds = schema(api, "DeployEvent")["oneOf"].as_array().expect("events are one of several");
+fn event(api: &Value, name: &str, example: &Value) -> Value {
+    let kinds = schema(api, name)["oneOf"].as_array().expect("events are one of several");
     let found = kinds.iter().find(|kind| kind["properties"]["event"]["const"] == example["event"]);
     found.unwrap_or_else(|| panic!("{OPENAPI} has no event {}", example["event"])).clone()
 }

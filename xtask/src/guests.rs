@@ -26,6 +26,8 @@ pub(crate) enum Guest {
     Javascript,
     /// Bank account and card numbers, in C.
     C,
+    /// Files through `std::fs`, keys through `wasi:keyvalue`.
+    Files,
     /// Work for the processor, to measure with.
     Benchmark,
     /// A `wasi:http` server for `wasmtime serve`, to compare with.
@@ -34,8 +36,8 @@ pub(crate) enum Guest {
 
 impl Guest {
     /// All guests, the quick ones first.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Rust, Self::Benchmark, Self::HttpBenchmark, Self::C, Self::Javascript];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Rust, Self::Files, Self::Benchmark, Self::HttpBenchmark, Self::C, Self::Javascript];
 
     /// The name of its folder, and of its component.
     pub(crate) fn name(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Guest {
             Self::Rust => "rust",
             Self::Javascript => "javascript",
             Self::C => "c",
+            Self::Files => "files",
             Self::Benchmark => "benchmark",
             Self::HttpBenchmark => "http-benchmark",
         }
@@ -105,7 +108,7 @@ fn build_one(context: &Context, guest: Guest) -> Result<Built> {
         println!("examples: building {}", guest.name());
         let started = Instant::now();
         match guest {
-            Guest::Rust | Guest::Benchmark | Guest::HttpBenchmark => rust::build(context, guest, &path),
+            Guest::Rust | Guest::Files | Guest::Benchmark | Guest::HttpBenchmark => rust::build(context, guest, &path),
             Guest::Javascript => javascript::build(context, &path),
             Guest::C => c::build(context, &path),
         }
@@ -121,7 +124,7 @@ fn build_one(context: &Context, guest: Guest) -> Result<Built> {
 fn inputs(context: &Context, guest: Guest) -> Result<Inputs> {
     let inputs = Inputs::default().files(&guest.source(context))?;
     Ok(match guest {
-        Guest::Rust | Guest::Benchmark | Guest::HttpBenchmark => {
+        Guest::Rust | Guest::Files | Guest::Benchmark | Guest::HttpBenchmark => {
             let toolchain = Toolchain::load(context)?;
             inputs.text("toolchain", &format!("{} {}", toolchain.choice, toolchain.version))
         }

@@ -27,11 +27,13 @@ pub(crate) enum Need {
     Guests,
     /// Formatting, lints, licences.
     Check,
+    /// Programs that tests talk to.
+    Tests,
 }
 
 impl Need {
     /// Everything.
-    pub(crate) const ALL: [Self; 3] = [Self::Image, Self::Guests, Self::Check];
+    pub(crate) const ALL: [Self; 4] = [Self::Image, Self::Guests, Self::Check, Self::Tests];
 }
 
 /// Sees to it that everything in `needs` is there. `choice` settles where the standard library comes from; without one, an earlier
@@ -56,6 +58,9 @@ pub(crate) fn ensure(context: &Context, needs: &[Need], choice: Option<Toolchain
     }
     if guests {
         system.extend(python::requirement(context));
+    }
+    if needs.contains(&Need::Tests) {
+        system.push(Requirement::program("swtpm", &["swtpm"], "stands for a TPM 2.0 in tests"));
     }
     apt::ensure(&system)?;
 

@@ -8,7 +8,7 @@
 //! | `CLOISTER_SIGSTRUCT` | its SIGSTRUCT |
 //! | `CLOISTER_PROVOKED_IMAGE`, `CLOISTER_PROVOKED_SIGSTRUCT` | the same for an image that panics on request |
 //! | `CLOISTER_BIN` | the program `cloister` |
-//! | `CLOISTER_EXAMPLES` | the folder with `rust.wasm`, `javascript.wasm`, `c.wasm`, `benchmark.wasm` |
+//! | `CLOISTER_EXAMPLES` | the folder with `rust.wasm`, `files.wasm`, `javascript.wasm`, `c.wasm`, `benchmark.wasm` |
 //! | `CLOISTER_WASMTIME` | wasmtime's own command line, to compare with |
 
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ pub(crate) fn run(context: &Context, arguments: &[String]) -> Result<()> {
 }
 
 fn perform(context: &Context, arguments: &[String], phases: &mut Phases) -> Result<()> {
-    phases.run("setup", || setup::ensure(context, &[Need::Image, Need::Guests], None))?;
+    phases.run("setup", || setup::ensure(context, &[Need::Image, Need::Guests, Need::Tests], None))?;
     phases.run("examples", || guests::build(context, &Guest::ALL).map(drop))?;
     let image = phases.run("image", || image::build(context))?;
     let provoked = phases.run("provoked image", || image::build_variant(context, Variant::Provoked))?;

@@ -1,7 +1,7 @@
-use crate::AppName;
+use crate::{AppName, StorageUsage};
 use serde::{Deserialize, Serialize};
 
-/// Bounds of one call, fixed when the app is deployed.
+/// Bounds of one call, and of what the app keeps; fixed when the app is deployed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -21,6 +21,10 @@ pub struct Limits {
     pub log: u64,
     /// Milliseconds of wall time.
     pub wall_time_ms: u64,
+    /// Bytes that the app keeps across calls, files and keys together.
+    pub storage: u64,
+    /// Files, directories and symbolic links that the app keeps across calls.
+    pub files: u64,
 }
 
 impl Default for Limits {
@@ -34,6 +38,8 @@ impl Default for Limits {
             result: 1 << 20,
             log: 64 << 10,
             wall_time_ms: 30_000,
+            storage: 256 << 20,
+            files: 10_000,
         }
     }
 }
@@ -73,6 +79,8 @@ pub struct AppDescription {
     pub code_bytes: u64,
     /// Milliseconds that compiling took.
     pub compile_ms: u64,
+    /// What the app keeps in the volume now.
+    pub storage: StorageUsage,
     /// All functions together.
     pub total: FunctionCounters,
     /// By export name; functions that were never called are left out.

@@ -20,4 +20,7 @@ pub struct CallResponse {
     pub wall_us: u64,
     /// SHA-256 of the component that answered, lower-case hex.
     pub code_hash: String,
+    /// The volume's epoch in which everything that the call wrote is on disk; absent where the call used no storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
 }

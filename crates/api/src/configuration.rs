@@ -25,6 +25,12 @@ pub struct Configuration {
     pub idle_timeout_ms: u64,
     /// Milliseconds that calls under way get to finish when the enclave is told to stop.
     pub grace_ms: u64,
+    /// What keeps the host from putting back an older state of the volume while the enclave is down.
+    pub freshness: FreshnessSetting,
+    /// Mount an older volume of exactly this epoch, which a freshness anchor would otherwise refuse: a backup that the
+    /// operator restored. For one start; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept_epoch: Option<u64>,
 }
 
 impl Default for Configuration {
@@ -39,8 +45,21 @@ impl Default for Configuration {
             body_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
             grace_ms: 10_000,
+            freshness: FreshnessSetting::None,
+            accept_epoch: None,
         }
     }
+}
+
+/// What keeps the host from putting back an older state of the volume while the enclave is down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FreshnessSetting {
+    /// Nothing does. Clients can still pin the epoch.
+    #[default]
+    None,
+    /// A counter in the non-volatile memory of the machine's TPM 2.0.
+    Tpm,
 }
 
 /// SHA-256 of a key's SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7); 64 lower-case hex digits as text.
@@ -135,6 +154,17 @@ mod tests {
         assert_eq!(serde_json::from_str::<Configuration>(&text).unwrap(), configuration);
         assert!(serde_json::from_str::<Configuration>(r#"{"owner":[]}"#).is_err());
         assert!(serde_json::from_str::<Configuration>(r#"{"owners":["a5"]}"#).is_err());
+    }
+
+    #[test]
+    fn freshness_is_none_until_the_operator_names_an_anchor() {
+        assert_eq!(Configuration::default().freshness, FreshnessSetting::None);
+        let text = r#"{"freshness":"tpm","accept_epoch":7}"#;
+        let configuration: Configuration = serde_json::from_str(text).unwrap();
+        assert_eq!(configuration.freshness, FreshnessSetting::Tpm);
+        assert_eq!(configuration.accept_epoch, Some(7));
+        assert!(serde_json::from_str::<Configuration>(r#"{"freshness":"quorum"}"#).is_err());
+        assert!(!serde_json::to_string(&Configuration::default()).unwrap().contains("accept_epoch"));
     }
 
     #[test]

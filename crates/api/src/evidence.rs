@@ -1,3 +1,4 @@
+use crate::VolumeState;
 use serde::{Deserialize, Serialize};
 
 /// Asks for evidence that is bound to the TLS session that carries the request.
@@ -15,8 +16,12 @@ pub struct EvidenceResponse {
     pub claims: String,
     /// DCAP quote over the SHA-256 of the claims, base64.
     pub quote: String,
-    /// By the session key that the claims name, over exporter, nonce and claims: P-256 ECDSA, DER in base64.
+    /// By the session key that the claims name, over exporter, nonce, claims and volume: P-256 ECDSA, DER in base64.
     pub signature: String,
+    /// The volume at this moment, which the signature covers; the one in the claims is as old as the quote. Absent where
+    /// the enclave keeps nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<VolumeState>,
     /// What the platform offers for verifying the quote, JSON as `dcap-qvl` reads it. Signed by its issuer, so that
     /// passing through the host adds no trust in the host.
     pub collateral: Option<serde_json::Value>,

@@ -11,16 +11,23 @@ mod deploy;
 mod evidence;
 mod name;
 mod problem;
+mod removal;
+mod volume;
 
 pub use app::{
     AppDescription, AppList, AppSummary, ExportDescription, FunctionCounters, Limits, ParameterDescription,
 };
 pub use call::{CallResponse, EXPECTED_CODE_HEADER, WAVE_ARGUMENTS};
-pub use configuration::{Configuration, InvalidKeyFingerprint, KeyFingerprint};
+pub use configuration::{Configuration, FreshnessSetting, InvalidKeyFingerprint, KeyFingerprint};
 pub use deploy::{DeployEvent, DeploySettings, EnvironmentVariable, SETTINGS_HEADER};
 pub use evidence::{EvidenceRequest, EvidenceResponse};
 pub use name::{AppName, InvalidAppName};
 pub use problem::{Code, Problem, Trap, TrapFrame};
+pub use removal::Removal;
+pub use volume::{
+    BACKUP_BLOCK, BACKUP_END, BACKUP_EPOCH_HEADER, CheckEvent, MAX_BACKUP_CHUNK, MAX_VOLUME_BLOCKS,
+    StorageUsage, VolumeState, VolumeStatistics,
+};
 
 /// Longest JSON body that a call may send, in bytes.
 pub const MAX_CALL_BODY: usize = 16 << 20;
@@ -28,5 +35,8 @@ pub const MAX_CALL_BODY: usize = 16 << 20;
 pub const MAX_SETTINGS: usize = 16 << 10;
 /// Media type of an uploaded component.
 pub const WASM: &str = "application/wasm";
-/// Media type of a stream of [`DeployEvent`]s, one JSON text a line.
+/// Media type of a stream of [`DeployEvent`]s or [`CheckEvent`]s, one JSON text a line.
 pub const NDJSON: &str = "application/x-ndjson";
+/// Media type of a backup: chunks, each a block number (u64), a count of blocks (u32), both little-endian, and that many
+/// blocks of [`BACKUP_BLOCK`] bytes; the end is block [`BACKUP_END`] with count 0.
+pub const BACKUP: &str = "application/octet-stream";

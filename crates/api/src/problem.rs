@@ -166,6 +166,12 @@ codes! {
     RequestTimeout = ("request-timeout", 408, "Request took too long"),
     /// As many calls, large bodies or deploys are under way as the enclave takes.
     Busy = ("busy", 503, "Too many calls under way"),
+    /// The volume could not make a write durable, or cannot be read. Nothing that was acknowledged is lost.
+    StorageUnavailable = ("storage-unavailable", 503, "Storage unavailable"),
+    /// The volume has no room.
+    StorageFull = ("storage-full", 507, "No room in the volume"),
+    /// What the volume holds of the app does not verify: the host changed or lost it.
+    AppDamaged = ("app-damaged", 503, "The app's data is damaged"),
     /// The platform could not make a quote.
     EvidenceUnavailable = ("evidence-unavailable", 503, "Evidence unavailable"),
 }

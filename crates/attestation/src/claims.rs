@@ -35,12 +35,12 @@ pub struct Boot {
     pub told_time: u64,
 }
 
-/// The state of the sealed volume.
+/// A state of the sealed volume. In claims it is the one when they were made, in a session binding the present one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Volume {
-    /// Grows with every start on this volume.
+    /// Commits counted, over the volume's whole life: a larger one is a later state.
     pub epoch: u64,
-    /// Root of the volume's Merkle tree when these claims were made.
+    /// Root of the volume's Merkle tree after that commit. It covers the epoch.
     pub root: [u8; HASH_LEN],
 }
 
@@ -49,6 +49,11 @@ pub struct Volume {
 pub enum Freshness {
     /// Nothing does. A verifier can pin epoch and root.
     None,
+    /// A counter in the non-volatile memory of a TPM 2.0.
+    Tpm {
+        /// SHA-256 of the TPM's endorsement key and the counter's name; which bytes of them, `docs/design/volume.md` says.
+        identity: [u8; HASH_LEN],
+    },
 }
 
 /// One app, as the enclave runs it.
@@ -107,7 +112,7 @@ impl Claims {
                 writer.key(1).bytes(&volume.root);
             }
         }
-        writer.key(7).uint(self.freshness.code());
+        self.freshness.encode(writer.key(7));
         writer.key(8).array(self.apps.len());
         self.apps.iter().for_each(|app| app.encode(&mut writer));
         let encoded = writer.finish();
@@ -174,16 +179,25 @@ impl Volume {
 }
 
 impl Freshness {
-    fn code(self) -> u64 {
+    fn encode(self, writer: &mut Writer) {
         match self {
-            Self::None => 0,
+            Self::None => writer.uint(0),
+            Self::Tpm { identity } => {
+                writer.array(2);
+                writer.uint(1);
+                writer.bytes(&identity);
+            }
         }
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, ClaimsError> {
-        match reader.uint()? {
-            0 => Ok(Self::None),
-            _ => Err(ClaimsError::Shape { expected: "a known freshness anchor" }),
+        let unknown = ClaimsError::Shape { expected: "a known freshness anchor" };
+        if !reader.is_array() {
+            return if reader.uint()? == 0 { Ok(Self::None) } else { Err(unknown) };
+        }
+        match (reader.array()?, reader.uint()?) {
+            (2, 1) => Ok(Self::Tpm { identity: reader.bytes()? }),
+            _ => Err(unknown),
         }
     }
 }
@@ -204,6 +218,8 @@ impl AppClaims {
             limits.result,
             limits.log,
             limits.wall_time_ms,
+            limits.storage,
+            limits.files,
         ];
         writer.key(3).array(numbers.len());
         numbers.into_iter().for_each(|number| writer.uint(number));
@@ -262,8 +278,8 @@ pub fn environment_hash<'a>(names: impl IntoIterator<Item = &'a str>) -> [u8; HA
 }
 
 fn decode_limits(reader: &mut Reader<'_>) -> Result<Limits, ClaimsError> {
-    if reader.array()? != 8 {
-        return Err(ClaimsError::Shape { expected: "eight limits" });
+    if reader.array()? != 10 {
+        return Err(ClaimsError::Shape { expected: "ten limits" });
     }
     let narrow =
         |number: u64| u32::try_from(number).map_err(|_| ClaimsError::Shape { expected: "a 32-bit limit" });
@@ -276,6 +292,8 @@ fn decode_limits(reader: &mut Reader<'_>) -> Result<Limits, ClaimsError> {
         result: reader.uint()?,
         log: reader.uint()?,
         wall_time_ms: reader.uint()?,
+        storage: reader.uint()?,
+        files: reader.uint()?,
     })
 }
 
@@ -284,7 +302,7 @@ fn ascending<T, K: Ord>(list: &[T], key: impl Fn(&T) -> &K, what: &'static str) 
 }
 
 /// The version of the claims that this crate writes and reads.
-const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 2;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! The subset of CBOR that claims and evidence use, in its core deterministic encoding (RFC 8949, section 4.2.1):
 //! definite lengths, shortest heads, map keys ascending. The reader accepts nothing else.
 
+use crate::claims::VERSION;
+
 /// Longest encoding of claims, in bytes: with a quote it has to fit a TLS certificate message (RFC 8446, section 4.4.2),
 /// of which rustls reads at most 64 KiB.
 pub const MAX_CLAIMS: usize = 32 << 10;
@@ -12,7 +14,9 @@ pub enum ClaimsError {
     #[error("the claims are {0} bytes long, and the limit is {MAX_CLAIMS}")]
     TooLong(usize),
     /// A version that this program does not know.
-    #[error("the claims are of version {0}, and this program knows version 1: use one as new as the enclave")]
+    #[error(
+        "the claims are of version {0}, and this program knows version {VERSION}: use one of the enclave's release"
+    )]
     Version(u64),
     /// The encoding ends too early, or goes on after its end.
     #[error("the encoding has the wrong length")]
@@ -171,6 +175,11 @@ impl<'a> Reader<'a> {
             }
             _ => false,
         }
+    }
+
+    /// Whether the next item is an array.
+    pub(crate) fn is_array(&self) -> bool {
+        self.0.first().is_some_and(|head| head >> 5 == ARRAY)
     }
 
     pub(crate) fn end(&self) -> Result<(), ClaimsError> {

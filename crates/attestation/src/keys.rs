@@ -1,4 +1,4 @@
-use crate::{HASH_LEN, SessionBinding, sha256};
+use crate::{HASH_LEN, SessionBinding, Volume, sha256};
 use graviola::hashing::Sha256;
 use graviola::signing::ecdsa::{P256, SigningKey};
 use std::fmt;
@@ -106,12 +106,17 @@ impl SessionKey {
         self.public.point
     }
 
-    /// Binds claims to one TLS session: an ECDSA signature with SHA-256 (FIPS 186-5), in DER.
+    /// Binds claims and the present state of the volume to one TLS session: an ECDSA signature with SHA-256 (FIPS 186-5), in DER.
     ///
     /// # Errors
     /// [`KeyError::Randomness`] where the generator fails.
-    pub fn sign(&self, binding: &SessionBinding, claims: &[u8]) -> Result<Vec<u8>, KeyError> {
-        sign(&self.key, &[&binding.message(claims)])
+    pub fn sign(
+        &self,
+        binding: &SessionBinding,
+        claims: &[u8],
+        volume: Option<Volume>,
+    ) -> Result<Vec<u8>, KeyError> {
+        sign(&self.key, &[&binding.message(claims, volume)])
     }
 }
 

@@ -1,11 +1,12 @@
 //! Every check of an appraisal: evidence that passes all of them, and for each check a vector that fails it alone.
 
 mod platform;
+mod volume;
 
 use cloister_api::Limits;
 use cloister_attestation::verify::{
-    Check, Collateral, Measurement, Observed, Outcome, Platform, Policy, Presented, Refused, TcbStatus,
-    TrustAnchor, Verified, verify,
+    Check, Collateral, FreshnessDemand, Measurement, Observed, Outcome, Platform, Policy, Presented, Refused,
+    TcbStatus, TrustAnchor, Verified, verify,
 };
 use cloister_attestation::*;
 use platform::{Enclave, TestPlatform};
@@ -20,7 +21,7 @@ fn good_evidence_passes_every_check() {
     assert!(report.accepted());
     assert_eq!(verified.mrenclave(), &MRENCLAVE);
     assert_eq!(verified.claims().apps[0].code_hash, CODE_HASH);
-    let not_asked = [Check::Freshness];
+    let not_asked = [Check::MinimumEpoch, Check::VolumeRoot, Check::Freshness];
     for result in &report.checks {
         let passed = matches!(result.outcome, Outcome::Passed { .. });
         assert_eq!(passed, !not_asked.contains(&result.check), "{result:?}");
@@ -58,6 +59,9 @@ fn the_report_lists_the_checks_in_their_documented_order() {
             Check::SessionBinding,
             Check::CertificateCodeHash,
             Check::CodeHash { app },
+            Check::Volume,
+            Check::MinimumEpoch,
+            Check::VolumeRoot,
             Check::Freshness,
         ]
     );
@@ -239,7 +243,7 @@ fn a_stale_nonce_is_refused() {
 #[test]
 fn a_signature_by_another_key_is_refused() {
     let mut case = Case::new();
-    case.signature = SessionKey::generate().unwrap().sign(&case.binding, &case.claims).unwrap();
+    case.signature = SessionKey::generate().unwrap().sign(&case.binding, &case.claims, case.volume).unwrap();
     case.fails_only(&[Check::SessionBinding]);
 }
 
@@ -332,6 +336,7 @@ struct Case {
     quote: Vec<u8>,
     signature: Vec<u8>,
     certificate: CertificateDer<'static>,
+    volume: Option<Volume>,
     binding: SessionBinding,
     server_name: String,
     collateral: Option<Collateral>,
@@ -349,6 +354,7 @@ impl Case {
             claims,
             signature: Vec::new(),
             certificate: CertificateDer::from(Vec::new()),
+            volume: Some(PRESENT),
             binding: SessionBinding { exporter: [0xe1; 32], nonce: [0xe2; 32] },
             server_name: "hello.localhost".to_owned(),
             collateral: Some(PLATFORM.collateral("UpToDate")),
@@ -373,7 +379,7 @@ impl Case {
     }
 
     fn sign(&mut self) {
-        self.signature = KEYS.1.sign(&self.binding, &self.claims).unwrap();
+        self.signature = KEYS.1.sign(&self.binding, &self.claims, self.volume).unwrap();
     }
 
     fn certificate_with(&self, code_hash: Option<[u8; 32]>) -> CertificateDer<'static> {
@@ -382,7 +388,12 @@ impl Case {
     }
 
     fn verify(&self) -> Result<Verified, Refused> {
-        let presented = Presented { claims: &self.claims, quote: &self.quote, signature: &self.signature };
+        let presented = Presented {
+            claims: &self.claims,
+            quote: &self.quote,
+            volume: self.volume,
+            signature: &self.signature,
+        };
         let observed = Observed {
             binding: &self.binding,
             certificate: &self.certificate,
@@ -419,7 +430,7 @@ fn claims() -> Claims {
         boot: Boot { id: [1; 16], told_time: 1 },
         configuration: [2; 32],
         owners: vec![[3; 32]],
-        volume: None,
+        volume: Some(CLAIMED),
         freshness: Freshness::None,
         apps: vec![AppClaims {
             name: "hello".parse().unwrap(),
@@ -435,6 +446,9 @@ fn claims() -> Claims {
 
 const MRENCLAVE: [u8; 32] = [0xaa; 32];
 const CODE_HASH: [u8; 32] = [0xc0; 32];
+/// When the claims were quoted, and when the session was bound.
+const CLAIMED: Volume = Volume { epoch: 3, root: [0x41; 32] };
+const PRESENT: Volume = Volume { epoch: 5, root: [0x42; 32] };
 /// 2025-06-25T00:00:00Z, inside the validity of the recorded collateral.
 static RECORDED: LazyLock<SystemTime> = LazyLock::new(|| UNIX_EPOCH + Duration::from_secs(1_750_809_600));
 static PLATFORM: LazyLock<TestPlatform> = LazyLock::new(TestPlatform::new);

@@ -3,9 +3,9 @@ use crate::transport::{Transport, full};
 use crate::{ClientError, Collateral, Endpoint, Identity, Policy, Session};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cloister_api::{EvidenceRequest, EvidenceResponse};
+use cloister_api::{EvidenceRequest, EvidenceResponse, VolumeState};
 use cloister_attestation::verify::{Observed, Presented, verify};
-use cloister_attestation::{EXPORTER_LABEL, SessionBinding};
+use cloister_attestation::{EXPORTER_LABEL, SessionBinding, Volume};
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, StatusCode};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -63,8 +63,12 @@ impl Client {
 
         let evidence = self.request_evidence(endpoint, &transport, &binding).await?;
         let collateral = self.collateral.clone().or(evidence.collateral);
-        let presented =
-            Presented { claims: &evidence.claims, quote: &evidence.quote, signature: &evidence.signature };
+        let presented = Presented {
+            claims: &evidence.claims,
+            quote: &evidence.quote,
+            volume: evidence.volume,
+            signature: &evidence.signature,
+        };
         let observed =
             Observed { binding: &binding, certificate: &certificate, server_name: &endpoint.server_name };
         let verified = verify(&presented, &observed, collateral.as_ref(), &self.policy, SystemTime::now())?;
@@ -151,6 +155,7 @@ impl Default for Timeouts {
 struct ReceivedEvidence {
     claims: Vec<u8>,
     quote: Vec<u8>,
+    volume: Option<Volume>,
     signature: Vec<u8>,
     collateral: Option<Collateral>,
 }
@@ -161,9 +166,16 @@ impl ReceivedEvidence {
             BASE64_STANDARD.decode(text).map_err(|error| format!("the {what} in its evidence: {error}"))
         };
         let collateral = response.collateral.map(serde_json::from_value).transpose();
+        let volume = response.volume.map(|VolumeState { epoch, root: text }| {
+            let mut root = [0; 32];
+            hex::decode_to_slice(text, &mut root)
+                .map(|()| Volume { epoch, root })
+                .map_err(|error| format!("the root of the volume in its evidence: {error}"))
+        });
         Ok(Self {
             claims: decode("claims", &response.claims)?,
             quote: decode("quote", &response.quote)?,
+            volume: volume.transpose()?,
             signature: decode("signature", &response.signature)?,
             collateral: collateral.map_err(|error| format!("the collateral in its evidence: {error}"))?,
         })

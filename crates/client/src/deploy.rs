@@ -1,4 +1,5 @@
 use crate::ClientError;
+use crate::lines::Lines;
 use crate::transport::Transport;
 use bytes::Bytes;
 use cloister_api::{
@@ -108,30 +109,6 @@ async fn follow(
     Err(ClientError::ConnectionLost(format!("the enclave did not say whether {app} was deployed")))
 }
 
-/// Cuts pieces into lines, each bounded.
-#[derive(Default)]
-struct Lines(Vec<u8>);
-
-impl Lines {
-    /// The lines that this piece completes, without their ends; empty ones are left out.
-    fn push(&mut self, piece: &[u8]) -> Result<Vec<Vec<u8>>, ClientError> {
-        let mut complete = Vec::new();
-        for part in piece.split_inclusive(|byte| *byte == b'\n') {
-            if part.len() > MAX_LINE - self.0.len() {
-                return Err(ClientError::ResponseTooLarge { limit: MAX_LINE });
-            }
-            self.0.extend_from_slice(part);
-            if self.0.last() == Some(&b'\n') {
-                let line = std::mem::take(&mut self.0);
-                if !line.trim_ascii().is_empty() {
-                    complete.push(line);
-                }
-            }
-        }
-        Ok(complete)
-    }
-}
-
 /// Settings as JSON in ASCII: characters beyond it as `\u` escapes (RFC 8259, section 7).
 fn settings_header(settings: &DeploySettings) -> Result<String, ClientError> {
     let json = serde_json::to_string(settings)
@@ -156,8 +133,6 @@ fn settings_header(settings: &DeploySettings) -> Result<String, ClientError> {
 
 /// Bytes that are handed to the connection at once.
 const PIECE: usize = 64 << 10;
-/// Longest line of progress, in bytes: the last one has the component's WIT.
-const MAX_LINE: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -178,21 +153,5 @@ mod tests {
         let variable = EnvironmentVariable { name: "X".into(), value: "x".repeat(MAX_SETTINGS) };
         let settings = DeploySettings { environment: vec![variable], ..Default::default() };
         assert!(matches!(settings_header(&settings), Err(ClientError::RequestTooLarge { .. })));
-    }
-
-    #[test]
-    fn lines_are_found_across_pieces() {
-        let mut lines = Lines::default();
-        assert!(lines.push(b"{\"a\"").unwrap().is_empty());
-        assert_eq!(lines.push(b":1}\n\n{}\n{").unwrap(), [b"{\"a\":1}\n".to_vec(), b"{}\n".to_vec()]);
-        assert_eq!(lines.push(b"}\n").unwrap(), [b"{}\n".to_vec()]);
-    }
-
-    #[test]
-    fn a_line_without_an_end_is_refused() {
-        let mut lines = Lines::default();
-        let piece = vec![b'x'; PIECE];
-        let refused = (0..=MAX_LINE / PIECE).find_map(|_| lines.push(&piece).err());
-        assert!(matches!(refused, Some(ClientError::ResponseTooLarge { limit: MAX_LINE })));
     }
 }

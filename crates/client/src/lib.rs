@@ -23,19 +23,22 @@ mod deploy;
 mod endpoint;
 mod error;
 mod identity;
+mod lines;
 mod session;
 mod tls;
 mod transport;
+mod volume;
 
 pub use cloister_api as api;
 pub use cloister_attestation::verify::{
-    Check, CheckResult, Collateral, Measurement, Outcome, Platform, Policy, Refused, TcbStatus, TrustAnchor,
-    VerificationReport,
+    Check, CheckResult, Collateral, FreshnessDemand, Measurement, Outcome, Platform, Policy, Refused,
+    TcbStatus, TrustAnchor, VerificationReport,
 };
-pub use cloister_attestation::{AppClaims, Claims};
+pub use cloister_attestation::{AppClaims, Claims, Freshness, Volume};
 pub use connect::{Client, Timeouts};
 pub use deploy::DeployProgress;
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::ClientError;
 pub use identity::{Identity, IdentityError};
 pub use session::Session;
+pub use volume::{Backup, BackupChunk, VolumeCheck};

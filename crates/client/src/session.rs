@@ -1,9 +1,10 @@
 use crate::transport::{Body, Transport, full};
-use crate::{Claims, ClientError, VerificationReport, deploy};
+use crate::volume::{self, Backup, VolumeCheck};
+use crate::{Claims, ClientError, VerificationReport, Volume, deploy};
 use bytes::Bytes;
 use cloister_api::{
-    AppDescription, AppList, AppName, CallResponse, DeploySettings, EXPECTED_CODE_HEADER, MAX_CALL_BODY,
-    WAVE_ARGUMENTS,
+    AppDescription, AppList, AppName, CallResponse, CheckEvent, DeploySettings, EXPECTED_CODE_HEADER,
+    MAX_CALL_BODY, Removal, VolumeStatistics, WAVE_ARGUMENTS,
 };
 use cloister_attestation::verify::Verified;
 use deploy::DeployProgress;
@@ -11,6 +12,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// A session with an enclave whose evidence was verified for it.
 ///
@@ -21,6 +23,7 @@ pub struct Session {
     transport: Transport,
     verified: Verified,
     expected: BTreeMap<AppName, [u8; 32]>,
+    latest_epoch: Mutex<Option<u64>>,
 }
 
 impl Session {
@@ -29,7 +32,8 @@ impl Session {
         verified: Verified,
         expected: BTreeMap<AppName, [u8; 32]>,
     ) -> Self {
-        Self { transport, verified, expected }
+        let latest_epoch = Mutex::new(verified.volume().map(|volume| volume.epoch));
+        Self { transport, verified, expected, latest_epoch }
     }
 
     /// Every check that was made of the evidence.
@@ -45,6 +49,17 @@ impl Session {
     /// MRENCLAVE of the image.
     pub fn mrenclave(&self) -> &[u8; 32] {
         self.verified.mrenclave()
+    }
+
+    /// The volume's state when the session began; `None` where the enclave keeps nothing.
+    pub fn volume(&self) -> Option<Volume> {
+        self.verified.volume()
+    }
+
+    /// The highest epoch of the volume that this session saw: in its evidence, or with the results of its calls. What
+    /// was durable then is gone where a later session's epoch is lower, so it is the one to pin as the minimum.
+    pub fn latest_epoch(&self) -> Option<u64> {
+        *self.latest_epoch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks whether the enclave serves.
@@ -102,13 +117,43 @@ impl Session {
         deploy::upload(&self.transport, Method::PUT, app, wasm, settings, progress).await
     }
 
-    /// Removes an app. For its owner.
+    /// Removes an app with its files and keys, and says what went. For its owner.
     ///
     /// # Errors
     /// [`ClientError`]
-    pub async fn remove(&self, app: &AppName) -> Result<(), ClientError> {
+    pub async fn remove(&self, app: &AppName) -> Result<Removal, ClientError> {
         let request = request(Method::DELETE, format!("/v1/apps/{app}"), None, Bytes::new())?;
-        self.transport.success(self.transport.send(request).await?, MAX_SMALL).await.map(drop)
+        self.transport.json(self.transport.send(request).await?).await
+    }
+
+    /// The volume in numbers. For owners.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn volume_statistics(&self) -> Result<VolumeStatistics, ClientError> {
+        let request = request(Method::GET, "/v1/volume".into(), None, Bytes::new())?;
+        self.transport.json(self.transport.send(request).await?).await
+    }
+
+    /// Has the enclave read and verify every block of the volume's last commit. For owners.
+    ///
+    /// # Errors
+    /// [`ClientError`] where the check could not be finished. Damage that it found is in the result.
+    pub async fn check_volume(
+        &self,
+        progress: impl FnMut(CheckEvent) + Send,
+    ) -> Result<VolumeCheck, ClientError> {
+        let request = request(Method::POST, "/v1/volume/check".into(), None, Bytes::new())?;
+        volume::check(&self.transport, self.transport.send(request).await?, progress).await
+    }
+
+    /// Begins a sealed copy of the volume as it is at the last commit. For owners.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn backup(&self) -> Result<Backup<'_>, ClientError> {
+        let request = request(Method::GET, "/v1/volume/backup".into(), None, Bytes::new())?;
+        Backup::begin(&self.transport, self.transport.send(request).await?).await
     }
 
     /// Calls an export with JSON: an object by parameter name, or an array by position.
@@ -178,6 +223,10 @@ impl Session {
             request.headers_mut().insert(EXPECTED_CODE_HEADER, expected);
         }
         let response: CallResponse = self.transport.json(self.transport.send(request).await?).await?;
+        if let Some(epoch) = response.epoch {
+            let mut latest = self.latest_epoch.lock().unwrap_or_else(PoisonError::into_inner);
+            *latest = (*latest).max(Some(epoch));
+        }
         match expected {
             Some(expected) if expected != response.code_hash => {
                 Err(ClientError::CodeHash { app: app.to_string(), expected, answered: response.code_hash })

@@ -5,9 +5,9 @@ mod enclave;
 #[path = "../../attestation/tests/platform/mod.rs"]
 mod platform;
 
-use cloister_attestation::{SessionBinding, SessionKey, TlsKey};
-use cloister_client::{Check, Client, ClientError, Measurement, Policy, TrustAnchor};
-use enclave::{CODE_HASH, FakeEnclave, MRENCLAVE};
+use cloister_attestation::{Freshness, SessionBinding, SessionKey, TlsKey, Volume};
+use cloister_client::{Check, Client, ClientError, FreshnessDemand, Measurement, Policy, TrustAnchor};
+use enclave::{CLAIMED, CODE_HASH, FakeEnclave, MRENCLAVE, PRESENT};
 use std::sync::{Arc, Mutex};
 
 #[tokio::test]
@@ -157,11 +157,86 @@ async fn no_collateral() {
     assert!(client.connect(&enclave.serve().await).await.is_ok());
 }
 
-async fn refused(enclave: &FakeEnclave, policy: Policy, checks: &[Check]) {
+/// The host stopped the enclave, put back an older disk and started it again.
+#[tokio::test]
+async fn older_disk() {
+    let mut restarted = FakeEnclave::new();
+    let session = restarted.client().connect(&restarted.serve().await).await.unwrap();
+    let seen = session.latest_epoch().unwrap();
+    assert_eq!(seen, PRESENT.epoch);
+
+    restarted.claims.volume = Some(Volume { epoch: 2, root: [0x11; 32] });
+    restarted.volume = Some(Volume { epoch: 4, root: [0x12; 32] });
+    restarted.quote_as(|_| {});
+    restarted.requests = Arc::default();
+    let policy = restarted.policy().with_minimum_epoch(seen);
+    let error = refused(&restarted, policy, &[Check::MinimumEpoch]).await;
+    let expected = "the volume is at epoch 4, and the policy demands at least 5: the host may have put back an older \
+                    disk";
+    assert!(error.to_string().contains(expected), "{error}");
+}
+
+#[tokio::test]
+async fn another_state_than_the_pinned_one() {
+    let enclave = FakeEnclave::new();
+    refused(&enclave, enclave.policy().with_volume_root([0x99; 32]), &[Check::VolumeRoot]).await;
+    let client = Client::new(enclave.policy().with_volume_root(PRESENT.root));
+    assert!(client.connect(&enclave.serve().await).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_volume_that_became_older_since_the_quote() {
+    let mut enclave = FakeEnclave::new();
+    enclave.claims.volume = Some(PRESENT);
+    enclave.volume = Some(CLAIMED);
+    enclave.quote_as(|_| {});
+    refused(&enclave, enclave.policy(), &[Check::Volume]).await;
+}
+
+#[tokio::test]
+async fn no_volume_where_one_is_pinned() {
+    let mut enclave = FakeEnclave::new();
+    enclave.claims.volume = None;
+    enclave.volume = None;
+    enclave.quote_as(|_| {});
+    refused(&enclave, enclave.policy().with_minimum_epoch(1), &[Check::MinimumEpoch]).await;
+    let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
+    assert_eq!((session.volume(), session.latest_epoch()), (None, None));
+}
+
+/// Whoever carries the answer claims a later epoch than the enclave signed.
+#[tokio::test]
+async fn epoch_changed_on_its_way() {
+    let mut enclave = FakeEnclave::new();
+    enclave.make_evidence = Arc::new(|enclave, binding| {
+        let mut evidence = enclave.evidence(binding);
+        evidence.volume.as_mut().unwrap().epoch = 100;
+        evidence
+    });
+    refused(&enclave, enclave.policy().with_minimum_epoch(50), &[Check::SessionBinding]).await;
+}
+
+#[tokio::test]
+async fn wrong_freshness_anchor() {
+    let mut enclave = FakeEnclave::new();
+    let tpm = FreshnessDemand::Tpm { identity: Some([0x79; 32]) };
+    refused(&enclave, enclave.policy().with_freshness(tpm), &[Check::Freshness]).await;
+
+    for (identity, accepted) in [([0x7a; 32], false), ([0x79; 32], true)] {
+        enclave.claims.freshness = Freshness::Tpm { identity };
+        enclave.quote_as(|_| {});
+        let result = Client::new(enclave.policy().with_freshness(tpm)).connect(&enclave.serve().await).await;
+        assert_eq!(result.is_ok(), accepted);
+    }
+}
+
+async fn refused(enclave: &FakeEnclave, policy: Policy, checks: &[Check]) -> ClientError {
     let endpoint = enclave.serve().await;
     let error = Client::new(policy).connect(&endpoint).await.expect_err("the evidence should be refused");
     assert_eq!(failed(&error), checks);
-    assert_eq!(enclave.seen(), ["POST /v1/evidence"], "nothing else was sent");
+    let seen = std::mem::take(&mut *enclave.requests.lock().unwrap());
+    assert_eq!(seen, ["POST /v1/evidence"], "nothing else was sent");
+    error
 }
 
 fn failed(error: &ClientError) -> Vec<Check> {

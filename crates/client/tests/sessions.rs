@@ -6,10 +6,10 @@ mod enclave;
 mod platform;
 
 use bytes::Bytes;
-use cloister_api::{AppDescription, AppSummary, Code, DeployEvent, DeploySettings, Problem};
+use cloister_api::{AppDescription, AppSummary, CheckEvent, Code, DeployEvent, DeploySettings, Problem};
 use cloister_attestation::sha256;
 use cloister_client::{ClientError, DeployProgress, Endpoint, Identity, Timeouts};
-use enclave::{CODE_HASH, FakeEnclave, response};
+use enclave::{CODE_HASH, FakeEnclave, PRESENT, response};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,7 +22,9 @@ async fn requests_go_over_http_2_and_over_http_1_1() {
         enclave.answer = Arc::new(|line, body| match line {
             "GET /v1/apps" => response(200, "application/json", "{\"apps\":[]}"),
             "GET /v1/metrics" => response(200, "text/plain", "calls 1\n"),
-            "DELETE /v1/apps/hello" => response(204, "text/plain", ""),
+            "DELETE /v1/apps/hello" => {
+                response(200, "application/json", r#"{"name":"hello","files":3,"bytes":4096,"keys":2}"#)
+            }
             "POST /v1/apps/hello/calls/a%3Ab%2Fc%23d" => call_response(&CODE_HASH, body),
             _ => response(200, "application/json", "{\"status\":\"ok\"}"),
         });
@@ -31,7 +33,8 @@ async fn requests_go_over_http_2_and_over_http_1_1() {
         session.health().await.unwrap();
         assert!(session.apps().await.unwrap().apps.is_empty());
         assert_eq!(session.metrics().await.unwrap(), "calls 1\n");
-        session.remove(&hello).await.unwrap();
+        let removal = session.remove(&hello).await.unwrap();
+        assert_eq!((removal.files, removal.bytes, removal.keys), (3, 4096, 2));
         let answer = session.call_json(&hello, "a:b/c#d", &serde_json::json!([1])).await.unwrap();
         assert_eq!(answer.result, "[1]");
         let answer = session.call_wave(&hello, "a:b/c#d", &["\"x\"".to_owned()]).await.unwrap();
@@ -188,6 +191,114 @@ async fn a_deploy_that_fails_says_why() {
 }
 
 #[tokio::test]
+async fn the_latest_epoch_is_that_of_evidence_or_calls() {
+    let mut enclave = FakeEnclave::new();
+    enclave.answer = Arc::new(|_, body| {
+        let epoch: Vec<u64> = serde_json::from_slice(body).unwrap();
+        let mut answer = serde_json::json!({
+            "result": null, "fuel": 1, "wall_us": 1, "code_hash": hex::encode(CODE_HASH),
+        });
+        if let [epoch] = epoch[..] {
+            answer["epoch"] = epoch.into();
+        }
+        response(200, "application/json", answer.to_string())
+    });
+    let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
+    let hello = "hello".parse().unwrap();
+    assert_eq!(session.volume(), Some(PRESENT));
+    for (arguments, answered, latest) in [
+        (serde_json::json!([]), None, 5),
+        (serde_json::json!([9]), Some(9), 9),
+        (serde_json::json!([8]), Some(8), 9),
+    ] {
+        let answer = session.call_json(&hello, "f", &arguments).await.unwrap();
+        assert_eq!(answer.epoch, answered);
+        assert_eq!(session.latest_epoch(), Some(latest));
+    }
+}
+
+#[tokio::test]
+async fn a_check_of_the_volume_is_followed_to_its_end() {
+    let mut enclave = FakeEnclave::new();
+    let damaged = CheckEvent::Damaged {
+        app: Some("hello".parse().unwrap()),
+        object: Some(4),
+        offset: Some(8192),
+        what: "a block does not verify".to_owned(),
+    };
+    let events = [
+        CheckEvent::Progress { done: 1, total: 2 },
+        damaged.clone(),
+        CheckEvent::Done { blocks: 2, damaged: 1, epoch: 7 },
+    ];
+    let whole = lines(&events);
+    let cut = lines(&events[..2]);
+    let problem = Problem::new(Code::StorageUnavailable, "the disk is gone");
+    let failed = lines(&[CheckEvent::Failed { problem }]);
+    for (body, expected) in
+        [(whole, Ok(())), (cut, Err("without a result")), (failed, Err("the disk is gone"))]
+    {
+        enclave.answer = Arc::new(move |line, _| {
+            assert_eq!(line, "POST /v1/volume/check");
+            response(200, cloister_api::NDJSON, body.clone())
+        });
+        let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
+        let mut seen = Vec::new();
+        let result = session.check_volume(|event| seen.push(event)).await;
+        match (result, expected) {
+            (Ok(check), Ok(())) => {
+                assert_eq!((check.blocks, check.damaged, check.epoch), (2, 1, 7));
+                assert_eq!(seen[1], damaged);
+            }
+            (Err(error), Err(reason)) => assert!(error.to_string().contains(reason), "{error}"),
+            (result, _) => panic!("{result:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_backup_arrives_whole_or_not_at_all() {
+    let chunk =
+        |block: u64, fill: u8| [&block.to_le_bytes()[..], &1_u32.to_le_bytes(), &[fill; 4096]].concat();
+    let end = [&u64::MAX.to_le_bytes()[..], &[0; 4]].concat();
+    let whole = [chunk(0, 1), chunk(9, 2), end].concat();
+    for length in [whole.len(), whole.len() - 1, 4096] {
+        let body = whole[..length].to_vec();
+        let mut enclave = FakeEnclave::new();
+        enclave.answer = Arc::new(move |line, _| {
+            assert_eq!(line, "GET /v1/volume/backup");
+            let mut answer = response(200, cloister_api::BACKUP, body.clone());
+            answer.headers_mut().insert(cloister_api::BACKUP_EPOCH_HEADER, 12.into());
+            answer
+        });
+        let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
+        let mut backup = session.backup().await.unwrap();
+        assert_eq!(backup.epoch(), 12);
+        let mut blocks = Vec::new();
+        let ended = loop {
+            match backup.next_chunk().await {
+                Ok(Some(chunk)) => blocks.push((chunk.block, chunk.bytes[0])),
+                Ok(None) => break true,
+                Err(error) => {
+                    assert!(matches!(error, ClientError::ConnectionLost(_)), "{error}");
+                    break false;
+                }
+            }
+        };
+        assert_eq!(ended, length == whole.len());
+        assert!([(0, 1), (9, 2)].starts_with(&blocks), "{blocks:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_without_its_epoch_is_refused() {
+    let mut enclave = FakeEnclave::new();
+    enclave.answer = Arc::new(|_, _| response(200, cloister_api::BACKUP, ""));
+    let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
+    assert!(matches!(session.backup().await, Err(ClientError::UnexpectedResponse(_))));
+}
+
+#[tokio::test]
 async fn nobody_listening_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -222,13 +333,14 @@ async fn a_tls_1_2_server_is_refused() {
 
 #[tokio::test]
 async fn a_tls_server_without_evidence_is_no_enclave() {
-    for bad in ["claims", "quote", "signature"] {
+    for bad in ["claims", "quote", "signature", "root of the volume"] {
         let mut enclave = FakeEnclave::new();
         enclave.make_evidence = Arc::new(move |enclave, binding| {
             let mut evidence = enclave.evidence(binding);
             let part = match bad {
                 "claims" => &mut evidence.claims,
                 "quote" => &mut evidence.quote,
+                "root of the volume" => &mut evidence.volume.as_mut().unwrap().root,
                 _ => &mut evidence.signature,
             };
             part.insert(0, '!');
@@ -272,7 +384,7 @@ fn call_response(code_hash: &[u8; 32], body: &[u8]) -> http::Response<Bytes> {
     response(200, "application/json", response_body.to_string())
 }
 
-fn lines(events: &[DeployEvent]) -> String {
+fn lines<T: serde::Serialize>(events: &[T]) -> String {
     events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect()
 }
 
@@ -291,6 +403,7 @@ fn description(code_hash: &str) -> AppDescription {
         exports: Vec::new(),
         code_bytes: 0,
         compile_ms: 0,
+        storage: Default::default(),
         total: Default::default(),
         functions: Default::default(),
     }

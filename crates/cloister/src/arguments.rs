@@ -1,14 +1,19 @@
 //! The command line's grammar: commands, options, their help and where each falls back to the environment.
 
 mod examples;
+mod freshness;
 mod pairs;
+mod volume;
 
+pub(crate) use freshness::FreshnessArgument;
 pub(crate) use pairs::{EnvironmentArgument, Pin};
+pub(crate) use volume::{BackupArguments, RestoreArguments, VolumeCommand};
 
 use crate::quantity::{Digest, Fuel, Size, Span};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use cloister_api::AppName;
+use cloister_host::TpmPath;
 use examples::*;
 use std::path::PathBuf;
 
@@ -47,6 +52,16 @@ pub(crate) struct GlobalArguments {
     /// Collateral for verifying the quote offline (JSON); the enclave's own is used otherwise
     #[arg(long, global = true, env = "CLOISTER_COLLATERAL", value_name = "FILE", help_heading = TRUST)]
     pub(crate) collateral: Option<PathBuf>,
+    /// The oldest state of the enclave's volume that you accept: an epoch, as `cloister call` and `verify` show it
+    #[arg(long, global = true, env = "CLOISTER_MIN_EPOCH", value_name = "N", help_heading = TRUST)]
+    pub(crate) min_epoch: Option<u64>,
+    /// The only state of the enclave's volume that you accept: its root, as `cloister verify` shows it
+    #[arg(long, global = true, env = "CLOISTER_VOLUME_ROOT", value_name = "HEX", help_heading = TRUST)]
+    pub(crate) volume_root: Option<Digest>,
+    /// What has to keep the operator from putting back an older disk: `tpm` (any TPM's counter), `tpm:IDENTITY` (that
+    /// of one TPM), `none` (nothing), `any` [default: any]
+    #[arg(long, global = true, env = "CLOISTER_FRESHNESS", value_name = "ANCHOR", help_heading = TRUST)]
+    pub(crate) freshness: Option<FreshnessArgument>,
     /// Profile to take defaults from [default: the one called `default`, if there is one]
     #[arg(long, global = true, env = "CLOISTER_PROFILE", value_name = "NAME", help_heading = TRUST)]
     pub(crate) profile: Option<String>,
@@ -111,7 +126,7 @@ pub(crate) enum Command {
     /// Show what an app is: its functions, limits, code hash and counters
     #[command(after_help = DESCRIBE_EXAMPLES)]
     Describe(DescribeArguments),
-    /// Remove an app
+    /// Remove an app with its files and keys
     #[command(after_help = REMOVE_EXAMPLES)]
     Remove(RemoveArguments),
     /// Verify an enclave, and show what was proven and what was not
@@ -123,6 +138,9 @@ pub(crate) enum Command {
     /// Print the enclave's counters as Prometheus text
     #[command(after_help = METRICS_EXAMPLES)]
     Metrics,
+    /// Look at the enclave's sealed volume, check it, back it up or restore it
+    #[command(subcommand, after_help = VOLUME_EXAMPLES)]
+    Volume(VolumeCommand),
     /// Make a private key and print its fingerprint
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen(KeygenArguments),
@@ -169,6 +187,19 @@ pub(crate) struct ServeArguments {
     /// Calls under way at once
     #[arg(long, value_name = "N")]
     pub(crate) max_calls: Option<u32>,
+    /// The file of the sealed volume [default: `volume` in the state folder]
+    #[arg(long, env = "CLOISTER_VOLUME", value_name = "FILE")]
+    pub(crate) volume: Option<PathBuf>,
+    /// How far that file may grow [default: 16GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) volume_size: Option<Size>,
+    /// Anchor the volume's freshness in a counter of this TPM 2.0: a device such as /dev/tpmrm0, or unix:SOCKET. Older
+    /// disks are refused from then on
+    #[arg(long, env = "CLOISTER_TPM", value_name = "PATH")]
+    pub(crate) tpm: Option<TpmPath>,
+    /// Accept an older volume of exactly this epoch once: a backup that you restored
+    #[arg(long, value_name = "N")]
+    pub(crate) accept_epoch: Option<u64>,
 }
 
 /// Where to run the enclave.
@@ -199,9 +230,9 @@ pub(crate) struct DeployArguments {
     pub(crate) limits: LimitArguments,
 }
 
-/// Bounds of one call; the defaults are those of `cloister_api::Limits`.
+/// Bounds of one call, and of what the app keeps; the defaults are those of `cloister_api::Limits`.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Limits of one call")]
+#[command(next_help_heading = "Limits of one call, and of what the app keeps")]
 pub(crate) struct LimitArguments {
     /// Fuel units [default: 10M]
     #[arg(long, value_name = "N")]
@@ -227,6 +258,12 @@ pub(crate) struct LimitArguments {
     /// Resource handles at once [default: 10000]
     #[arg(long, value_name = "N")]
     pub(crate) handles: Option<u32>,
+    /// Files and keys that the app keeps, together [default: 256MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) storage: Option<Size>,
+    /// Files, directories and symbolic links that the app keeps [default: 10000]
+    #[arg(long, value_name = "N")]
+    pub(crate) files: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -352,126 +389,4 @@ const TRUST: &str = "Connection and trust";
 const OUTPUT: &str = "Output";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-    use cloister_api::EnvironmentVariable;
-
-    fn parse(line: &[&str]) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(std::iter::once("cloister").chain(line.iter().copied()))
-    }
-
-    #[test]
-    fn the_grammar_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_shows_an_example() {
-        for command in Cli::command().get_subcommands() {
-            let help = command.clone().render_long_help().to_string();
-            assert!(help.contains(&format!("cloister {}", command.get_name())), "{help}");
-        }
-    }
-
-    #[test]
-    fn the_help_lists_every_exit_code() {
-        let help = Cli::command().render_long_help().to_string();
-        for code in 0..=7 {
-            assert!(help.contains(&format!("\n  {code}  ")), "{code} is missing in {help}");
-        }
-    }
-
-    #[test]
-    fn deploy_takes_limits_and_environment() {
-        let cli = parse(&[
-            "deploy",
-            "a.wasm",
-            "--name",
-            "a",
-            "--fuel",
-            "5M",
-            "--memory",
-            "1MiB",
-            "--timeout",
-            "2s",
-            "--result-size",
-            "1KiB",
-            "--env",
-            "A=b=c",
-            "--env",
-            "PATH",
-        ])
-        .unwrap();
-        let Command::Deploy(deploy) = cli.command else { panic!("not deploy: {:?}", cli.command) };
-        assert_eq!(deploy.name.unwrap().as_str(), "a");
-        assert_eq!(deploy.limits.fuel, Some(Fuel(5_000_000)));
-        assert_eq!(deploy.limits.memory, Some(Size(1 << 20)));
-        assert_eq!(deploy.limits.timeout.unwrap().milliseconds(), 2_000);
-        assert_eq!(deploy.limits.result_size, Some(Size(1024)));
-        assert_eq!(
-            deploy.environment,
-            [
-                EnvironmentArgument::Set(EnvironmentVariable { name: "A".into(), value: "b=c".into() }),
-                EnvironmentArgument::Inherit("PATH".into()),
-            ]
-        );
-    }
-
-    #[test]
-    fn call_takes_negative_numbers_as_arguments() {
-        let cli = parse(&["call", "calc", "add", "-3", "-4.5", "--stats"]).unwrap();
-        let Command::Call(call) = cli.command else { panic!("not call") };
-        assert_eq!(call.arguments, ["-3", "-4.5"]);
-        assert!(call.stats);
-    }
-
-    #[test]
-    fn call_takes_wave_or_json_but_not_both() {
-        assert!(parse(&["call", "a", "f", "--json", "-"]).is_ok());
-        assert!(parse(&["call", "a", "f", "--json", "-5"]).is_ok());
-        assert!(parse(&["call", "a", "f", "1", "--json", "-"]).is_err());
-    }
-
-    #[test]
-    fn names_and_digests_are_checked_where_they_are_typed() {
-        assert!(parse(&["call", "Not_A_Name", "f"]).is_err());
-        assert!(parse(&["apps", "--mrenclave", "abc"]).is_err());
-        assert!(parse(&["deploy", "a.wasm", "--memory", "64M"]).is_err());
-    }
-
-    #[test]
-    fn global_options_may_follow_the_command() {
-        let a = "aa".repeat(32);
-        let b = "bb".repeat(32);
-        let cli = parse(&[
-            "apps",
-            "--mrenclave",
-            &a,
-            "--mrenclave",
-            &b,
-            "--host",
-            "h:1",
-            "--format",
-            "json",
-            "--color",
-            "never",
-        ])
-        .unwrap();
-        assert_eq!(cli.global.mrenclave.len(), 2);
-        assert_eq!(cli.global.host.as_deref(), Some("h:1"));
-        assert_eq!((cli.global.format, cli.global.color), (Format::Json, Color::Never));
-        let cli = parse(&["--quiet", "apps"]).unwrap();
-        assert!(cli.global.quiet);
-    }
-
-    #[test]
-    fn serve_has_defaults() {
-        let cli = parse(&["serve"]).unwrap();
-        let Command::Serve(serve) = cli.command else { panic!("not serve") };
-        assert_eq!(serve.listen.to_string(), "127.0.0.1:8443");
-        assert_eq!(serve.grace.milliseconds(), 10_000);
-        assert_eq!(serve.device, DeviceChoice::Auto);
-        assert!(parse(&["serve", "--listen", "nowhere"]).is_err());
-    }
-}
+mod tests;

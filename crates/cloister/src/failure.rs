@@ -37,6 +37,9 @@ pub(crate) enum Failure {
     OtherCode { reason: String },
     #[error("the session with {host} ended: {reason}")]
     Lost { host: String, reason: String },
+    /// A check of the volume found damage; the result lists it.
+    #[error("the volume is damaged in {}", counted_places(*.places))]
+    Damaged { places: u64 },
     /// The enclave ended or could not be started.
     #[error("{what}")]
     Enclave { what: String, help: Option<String> },
@@ -94,7 +97,7 @@ impl Failure {
             Self::Connect { .. } => Exit::Connect,
             Self::Unpinned { .. } | Self::Refused { .. } | Self::OtherCode { .. } => Exit::Refused,
             Self::Problem { problem, .. } => of_problem(problem),
-            Self::Protocol { .. } | Self::Lost { .. } => Exit::Server,
+            Self::Protocol { .. } | Self::Lost { .. } | Self::Damaged { .. } => Exit::Server,
             Self::Enclave { .. } | Self::Internal(_) => Exit::Internal,
         }
     }
@@ -163,6 +166,7 @@ impl Failure {
             Self::Problem { problem, .. } => problem.code.as_str(),
             Self::Protocol { .. } => "protocol",
             Self::Lost { .. } => "connection-lost",
+            Self::Damaged { .. } => "volume-damaged",
             Self::Enclave { .. } => "enclave",
             Self::Internal(_) => "internal-cli",
         }
@@ -178,6 +182,7 @@ impl Failure {
             Self::Problem { problem, .. } => &problem.title,
             Self::Protocol { .. } => "Not the protocol",
             Self::Lost { .. } => "Connection lost",
+            Self::Damaged { .. } => "The volume is damaged",
             Self::Enclave { .. } => "The enclave cannot run",
             Self::Internal(_) => "Internal error of the command line",
         }
@@ -208,6 +213,9 @@ impl Failure {
             Self::Connect { .. } => {
                 Some("is `cloister serve` running there? --host or the profile says where to connect")
             }
+            Self::Damaged { .. } => Some(
+                "what is intact stays usable; the operator can put back a backup with `cloister volume restore`",
+            ),
             Self::Profile(ProfileError::Unknown { .. }) => Some("`cloister profile show` lists the profiles"),
             _ => None,
         }
@@ -281,8 +289,21 @@ fn advice(code: Code) -> Option<&'static str> {
             "`cloister verify` shows what answers now; its owner replaced it since you connected"
         }
         Code::Busy => "try again in a moment",
+        Code::StorageUnavailable => {
+            "the call may not have happened; try again, and ask the operator to look at the log of `cloister serve`"
+        }
+        Code::StorageFull => {
+            "remove what is not needed, or ask the operator for more: `cloister serve --volume-size`"
+        }
+        Code::AppDamaged => {
+            "`cloister volume check` lists the damage; the operator can put back a backup with `cloister volume restore`"
+        }
         _ => return None,
     })
+}
+
+fn counted_places(places: u64) -> String {
+    if places == 1 { "1 place".to_owned() } else { format!("{} places", grouped(places)) }
 }
 
 fn trap_text(trap: &Trap) -> String {
@@ -323,7 +344,14 @@ mod tests {
             let expected = match code.as_str() {
                 "guest-trapped" | "out-of-fuel" | "limit-exceeded" | "result-too-large" | "timed-out"
                 | "guest-exited" => 6,
-                "internal" | "busy" | "evidence-unavailable" | "code-pool-full" | "too-many-apps" => 7,
+                "internal"
+                | "busy"
+                | "evidence-unavailable"
+                | "code-pool-full"
+                | "too-many-apps"
+                | "storage-unavailable"
+                | "storage-full"
+                | "app-damaged" => 7,
                 "code-changed" => 4,
                 _ => 5,
             };
@@ -347,6 +375,7 @@ mod tests {
             (Failure::OtherCode { reason: "x".into() }, 4),
             (Failure::Protocol { host: host(), reason: "x".into() }, 7),
             (Failure::Lost { host: host(), reason: "x".into() }, 7),
+            (Failure::Damaged { places: 2 }, 7),
         ] {
             assert_eq!(failure.exit() as u8, expected, "{failure}");
         }

@@ -83,5 +83,14 @@ fn typed(global: &GlobalArguments, matches: &ArgMatches) -> GlobalArguments {
     if !is_typed("collateral") {
         typed.collateral = None;
     }
+    if !is_typed("min_epoch") {
+        typed.min_epoch = None;
+    }
+    if !is_typed("volume_root") {
+        typed.volume_root = None;
+    }
+    if !is_typed("freshness") {
+        typed.freshness = None;
+    }
     typed
 }

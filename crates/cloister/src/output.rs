@@ -3,7 +3,10 @@
 use crate::arguments::{Color, Format, GlobalArguments};
 use crate::failure::Failure;
 use crate::quantity::{Size, elapsed, grouped};
-use cloister_api::{AppDescription, AppList, CallResponse, ExportDescription, FunctionCounters};
+use cloister_api::{
+    AppDescription, AppList, CallResponse, ExportDescription, FreshnessSetting, FunctionCounters, Removal,
+    StorageUsage, VolumeStatistics,
+};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -166,14 +169,17 @@ pub(crate) fn description(app: &AppDescription, paint: Paint) -> String {
     field(
         "limits",
         &format!(
-            "fuel {}, memory {}, time {}, result {}, log {}",
+            "fuel {}, memory {}, time {}, result {}, log {}, storage {}, files {}",
             grouped(limits.fuel),
             Size(limits.memory),
             elapsed(limits.wall_time_ms.saturating_mul(1000)),
             Size(limits.result),
-            Size(limits.log)
+            Size(limits.log),
+            Size(limits.storage),
+            grouped(limits.files)
         ),
     );
+    field("storage", &stored(&app.storage));
     if !app.environment.is_empty() {
         field("environment", &format!("{} (values are secret)", app.environment.join(", ")));
     }
@@ -224,14 +230,77 @@ pub(crate) fn json_result(response: &CallResponse) -> String {
     printable(&format!("{:#}\n", response.result)).into_owned()
 }
 
-/// What a call cost, on one line without its end.
+/// What a call cost, on one line without its end, and in which epoch its writes are durable.
 pub(crate) fn cost(response: &CallResponse) -> String {
+    let epoch = response.epoch.map(|epoch| format!(", epoch {epoch}")).unwrap_or_default();
     format!(
-        "fuel {}, {}, code {}",
+        "fuel {}, {}{epoch}, code {}",
         grouped(response.fuel),
         elapsed(response.wall_us),
         printable(&response.code_hash)
     )
+}
+
+/// What went with an app.
+pub(crate) fn removed(removal: &Removal) -> String {
+    let Removal { name, files, bytes, keys } = removal;
+    format!("removed {name}, with {} ({}) and {}\n", counted_files(*files), Size(*bytes), counted_keys(*keys))
+}
+
+/// The volume in numbers, and what each app keeps in it.
+pub(crate) fn volume(statistics: &VolumeStatistics) -> String {
+    let mut text = String::new();
+    let mut field = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<10} {}", printable(value));
+    };
+    let VolumeStatistics { epoch, root, disk_bytes, used_bytes, free_bytes, dirty_bytes, .. } = statistics;
+    field("epoch", &epoch.to_string());
+    field("root", root);
+    field(
+        "freshness",
+        match statistics.freshness {
+            FreshnessSetting::None => "none: nothing keeps an older disk from being put back at a restart",
+            FreshnessSetting::Tpm => "a TPM's counter: older disks are refused",
+        },
+    );
+    field(
+        "disk",
+        &format!("{}, of which {} used and {} free", Size(*disk_bytes), Size(*used_bytes), Size(*free_bytes)),
+    );
+    field("unwritten", &Size(*dirty_bytes).to_string());
+    field("commits", &format!("{} since the enclave started", grouped(statistics.commits)));
+    let blocks = statistics.cache_hits.saturating_add(statistics.cache_misses);
+    let share = statistics.cache_hits.saturating_mul(100).checked_div(blocks).unwrap_or(0);
+    field("cache", &format!("{share} % of {} blocks were in memory", grouped(blocks)));
+    if statistics.apps.is_empty() {
+        return text;
+    }
+    let rows = statistics.apps.iter().map(|(name, usage)| {
+        let StorageUsage { bytes, files, keys, key_bytes } = *usage;
+        [
+            name.to_string(),
+            grouped(files),
+            Size(bytes).to_string(),
+            grouped(keys),
+            Size(key_bytes).to_string(),
+        ]
+    });
+    text.push('\n');
+    text.push_str(&table(["APP", "FILES", "SIZE", "KEYS", "SIZE"], rows));
+    text
+}
+
+fn stored(usage: &StorageUsage) -> String {
+    let StorageUsage { bytes, files, keys, key_bytes } = *usage;
+    format!("{} ({}) and {} ({})", counted_files(files), Size(bytes), counted_keys(keys), Size(key_bytes))
+}
+
+fn counted_files(files: u64) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{} files", grouped(files)) }
+}
+
+fn counted_keys(keys: u64) -> String {
+    if keys == 1 { "1 key".to_owned() } else { format!("{} keys", grouped(keys)) }
 }
 
 fn signature(export: &ExportDescription) -> String {
@@ -332,6 +401,7 @@ mod tests {
             ],
             code_bytes: 65_536,
             compile_ms: 20,
+            storage: StorageUsage { bytes: 8_192, files: 1, keys: 1_200, key_bytes: 30_720 },
             total: counters.clone(),
             functions: BTreeMap::from([("greet".to_owned(), counters)]),
         }
@@ -357,7 +427,8 @@ mod tests {
         let expected = format!(
             "hello\n  code hash    {}\n  size         2 KiB\n  owner        {}\n  \
              native code  64 KiB, compiled in 20.0 ms\n  \
-             limits       fuel 10,000,000, memory 64 MiB, time 30.00 s, result 1 MiB, log 64 KiB\n  \
+             limits       fuel 10,000,000, memory 64 MiB, time 30.00 s, result 1 MiB, log 64 KiB, storage 256 MiB, \
+             files 10,000\n  storage      1 file (8 KiB) and 1,200 keys (30 KiB)\n  \
              environment  KEY (values are secret)\n  imports      wasi:random/random@0.2.0\n\
              functions\n  greet(name: string) -> string\n      \
              2 calls, 1 errors; fuel 1,000 to 3,000, mean 2,000; time 10 µs to 2.0 ms, mean 1.0 ms\n  ping()\n  open() -> own<file>\n      cannot be called: it returns a resource\n\
@@ -381,8 +452,13 @@ mod tests {
 
     #[test]
     fn results_are_wave_or_json() {
-        let response =
-            |result| CallResponse { result, fuel: 12_345, wall_us: 850, code_hash: "ab".repeat(32) };
+        let response = |result| CallResponse {
+            result,
+            fuel: 12_345,
+            wall_us: 850,
+            code_hash: "ab".repeat(32),
+            epoch: None,
+        };
         assert_eq!(result(&response(serde_json::json!("\"hi\""))), "\"hi\"\n");
         assert_eq!(result(&response(serde_json::json!(null))), "");
         assert_eq!(json_result(&response(serde_json::json!("hi"))), "\"hi\"\n");
@@ -392,6 +468,44 @@ mod tests {
             cost(&response(serde_json::json!(1))),
             format!("fuel 12,345, 850 µs, code {}", "ab".repeat(32))
         );
+        let stored = CallResponse { epoch: Some(1042), ..response(serde_json::json!(1)) };
+        assert_eq!(cost(&stored), format!("fuel 12,345, 850 µs, epoch 1042, code {}", "ab".repeat(32)));
+    }
+
+    #[test]
+    fn removing_says_what_went() {
+        let removal = Removal { name: "hello".parse().unwrap(), files: 12, bytes: 1_536 << 10, keys: 1 };
+        assert_eq!(removed(&removal), "removed hello, with 12 files (1.5 MiB) and 1 key\n");
+    }
+
+    #[test]
+    fn the_volume_is_fields_and_a_table() {
+        let usage = StorageUsage { bytes: 8_192, files: 3, keys: 2, key_bytes: 40 };
+        let mut statistics = VolumeStatistics {
+            epoch: 1042,
+            root: "ab".repeat(32),
+            freshness: FreshnessSetting::None,
+            disk_bytes: 4 << 20,
+            used_bytes: 3 << 20,
+            free_bytes: 1 << 20,
+            dirty_bytes: 0,
+            commits: 1_200,
+            cache_hits: 900,
+            cache_misses: 100,
+            apps: BTreeMap::from([("hello".parse().unwrap(), usage)]),
+        };
+        let expected = format!(
+            "epoch      1042\nroot       {}\n\
+             freshness  none: nothing keeps an older disk from being put back at a restart\n\
+             disk       4 MiB, of which 3 MiB used and 1 MiB free\nunwritten  0 B\n\
+             commits    1,200 since the enclave started\ncache      90 % of 1,000 blocks were in memory\n\n\
+             APP    FILES  SIZE   KEYS  SIZE\nhello  3      8 KiB  2     40 B\n",
+            "ab".repeat(32)
+        );
+        assert_eq!(volume(&statistics), expected);
+        statistics.apps.clear();
+        (statistics.cache_hits, statistics.cache_misses) = (0, 0);
+        assert!(volume(&statistics).ends_with("cache      0 % of 0 blocks were in memory\n"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The profile file: what need not be typed each time.
 
+use crate::arguments::FreshnessArgument;
 use crate::quantity::Digest;
 use cloister_api::AppName;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
@@ -37,6 +38,12 @@ pub(crate) struct Profile {
     /// As `key`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) collateral: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) min_epoch: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) volume_root: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) freshness: Option<FreshnessArgument>,
     /// By app: the only code that is accepted.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) code_hashes: BTreeMap<AppName, Digest>,
@@ -135,6 +142,10 @@ fn apply(profile: &mut dyn toml_edit::TableLike, change: &Profile) {
     put("key", change.key.as_ref().map(path_text));
     put("collateral", change.collateral.as_ref().map(path_text));
     put("simulated_root", change.simulated_root.map(|root| root.to_string().into()));
+    put("volume_root", change.volume_root.map(|root| root.to_string().into()));
+    put("freshness", change.freshness.map(|demand| demand.to_string().into()));
+    // An epoch that TOML cannot hold (a number of 63 bits) is not reached by counting.
+    put("min_epoch", change.min_epoch.map(|epoch| i64::try_from(epoch).unwrap_or(i64::MAX).into()));
     if !change.mrenclave.is_empty() {
         put("mrenclave", Some(change.mrenclave.iter().map(Digest::to_string).collect::<Array>().into()));
     }
@@ -214,10 +225,11 @@ mod tests {
     fn a_profile_has_every_option() {
         let file = parse(&format!(
             "[profiles.prod]\nhost = 'e.example.com'\nkey = 'k.pem'\nmrenclave = ['{}', '{}']\nsimulated_root = '{}'\n\
-             collateral = '/c.json'\n[profiles.prod.code_hashes]\nhello = '{}'\n",
+             collateral = '/c.json'\nmin_epoch = 9\nvolume_root = '{}'\nfreshness = 'tpm'\n[profiles.prod.code_hashes]\nhello = '{}'\n",
             digest(1),
             digest(2),
             digest(3),
+            digest(5),
             digest(4)
         ))
         .unwrap();
@@ -227,6 +239,8 @@ mod tests {
         assert_eq!(profile.mrenclave, [digest(1), digest(2)]);
         assert_eq!(profile.simulated_root, Some(digest(3)));
         assert_eq!(profile.collateral.as_deref(), Some(Path::new("/c.json")));
+        assert_eq!((profile.min_epoch, profile.volume_root), (Some(9), Some(digest(5))));
+        assert_eq!(profile.freshness, Some("tpm".parse().unwrap()));
         assert_eq!(profile.code_hashes[&"hello".parse().unwrap()], digest(4));
     }
 
@@ -251,6 +265,8 @@ mod tests {
             ("[profiles.a]\nhost = 'h'\nmrenclave = ['abc']", 3),
             ("[profiles.a]\n\n\nhost = 5", 4),
             ("[profiles.a]\nhost = ", 2),
+            ("[profiles.a]\nmin_epoch = -1", 2),
+            ("[profiles.a]\nfreshness = 'fresh'", 2),
             ("[profiles.a.code_hashes]\nHELLO = 'x'", 2),
         ] {
             match parse(text) {
@@ -282,6 +298,13 @@ mod tests {
         fs::write(&path, format!("# mine\n{text}# end\n")).unwrap();
         let pin = BTreeMap::from([("hello".parse().unwrap(), digest(9))]);
         set(&path, "local", &Profile { code_hashes: pin, ..Profile::default() }).unwrap();
+        let volume = Profile {
+            min_epoch: Some(7),
+            volume_root: Some(digest(8)),
+            freshness: Some("tpm".parse().unwrap()),
+            ..Profile::default()
+        };
+        set(&path, "volume", &volume).unwrap();
         set(&path, "other.name", &Profile { host: Some("b".into()), ..Profile::default() }).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("# mine\n") && text.contains("# end"), "{text}");
@@ -290,6 +313,7 @@ mod tests {
         assert_eq!(file.profiles["local"].mrenclave, [digest(1)]);
         assert_eq!(file.profiles["local"].code_hashes.len(), 1);
         assert_eq!(file.profiles["other.name"].host.as_deref(), Some("b"));
+        assert_eq!(file.profiles["volume"], volume);
     }
 
     #[test]

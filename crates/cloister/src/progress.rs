@@ -6,7 +6,7 @@ use crate::quantity::{Size, grouped};
 use cloister_api::DeployEvent;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Progress of one deploy: a bar on a terminal, plain lines in a log, nothing under `--quiet` and in JSON.
 #[derive(Debug)]
@@ -65,6 +65,73 @@ impl Progress {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// How much of the volume was read or copied: a bar on a terminal, a line now and then in a log, nothing under `--quiet`
+/// and in JSON.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    doing: &'static str,
+    shown: Shown,
+}
+
+#[derive(Debug)]
+enum Shown {
+    Bar(ProgressBar),
+    /// When the last line was said.
+    Lines(Option<Instant>),
+    Nothing,
+}
+
+impl Meter {
+    /// The meter that fits the options and standard error. `doing` is what goes on, such as `checking`.
+    pub(crate) fn new(doing: &'static str, printer: &Printer) -> Self {
+        let shown = match Progress::new(printer) {
+            Progress::Bar(bar) => {
+                bar.set_message(doing);
+                Shown::Bar(bar)
+            }
+            Progress::Lines(_) => Shown::Lines(None),
+            Progress::Silent => Shown::Nothing,
+        };
+        Self { doing, shown }
+    }
+
+    /// So many bytes are done, of so many where that is known.
+    pub(crate) fn reached(&mut self, done: u64, total: Option<u64>) {
+        match &mut self.shown {
+            Shown::Bar(bar) => {
+                if total.is_some() && bar.length() != total {
+                    bar.set_style(upload_style());
+                    bar.set_length(total.unwrap_or_default());
+                } else if total.is_none() {
+                    bar.set_style(count_style());
+                }
+                bar.set_position(done);
+            }
+            Shown::Lines(said) => {
+                if said.is_none_or(|said| said.elapsed() >= Duration::from_millis(LINE_EVERY_MS)) {
+                    *said = Some(Instant::now());
+                    say(Some(meter_line(self.doing, done, total)));
+                }
+            }
+            Shown::Nothing => {}
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    pub(crate) fn finish(self) {
+        if let Shown::Bar(bar) = self.shown {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn meter_line(doing: &str, done: u64, total: Option<u64>) -> String {
+    match total {
+        Some(total) => format!("{doing}: {} of {}", Size(done), Size(total)),
+        None => format!("{doing}: {}", Size(done)),
     }
 }
 
@@ -132,6 +199,11 @@ fn phase_style() -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
+fn count_style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {msg} {bytes} {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
 const TICK: Duration = Duration::from_millis(100);
 const LINE_EVERY_MS: u64 = 10_000;
 
@@ -171,10 +243,24 @@ mod tests {
     }
 
     #[test]
+    fn a_meter_knows_the_total_or_not() {
+        assert_eq!(meter_line("checking", 4 << 20, Some(16 << 20)), "checking: 4 MiB of 16 MiB");
+        assert_eq!(meter_line("copying", 4096, None), "copying: 4 KiB");
+        let bar = ProgressBar::hidden();
+        let mut meter = Meter { doing: "checking", shown: Shown::Bar(bar.clone()) };
+        meter.reached(10, None);
+        meter.reached(10, Some(100));
+        assert_eq!((bar.position(), bar.length()), (10, Some(100)));
+        meter.finish();
+        assert!(bar.is_finished());
+    }
+
+    #[test]
     fn the_templates_are_valid() {
         assert!(
             ProgressStyle::with_template("{spinner} {msg} {bar:30} {bytes}/{total_bytes} {elapsed}").is_ok()
         );
         assert!(ProgressStyle::with_template("{spinner} {msg} {elapsed}").is_ok());
+        assert!(ProgressStyle::with_template("{spinner} {msg} {bytes} {elapsed}").is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! What the options, the environment and the profile together say about the enclave.
 
-use crate::arguments::GlobalArguments;
+use crate::arguments::{FreshnessArgument, GlobalArguments};
 use crate::failure::Failure;
 use crate::profile::{Profile, ProfileFile};
 use crate::quantity::Digest;
@@ -17,6 +17,9 @@ pub(crate) struct Settings {
     pub(crate) mrenclave: Vec<Digest>,
     pub(crate) simulated_root: Option<Digest>,
     pub(crate) collateral: Option<PathBuf>,
+    pub(crate) min_epoch: Option<u64>,
+    pub(crate) volume_root: Option<Digest>,
+    pub(crate) freshness: FreshnessArgument,
     code_hash: Option<Digest>,
     code_hashes: BTreeMap<AppName, Digest>,
 }
@@ -38,6 +41,9 @@ impl Settings {
             mrenclave: if global.mrenclave.is_empty() { profile.mrenclave } else { global.mrenclave.clone() },
             simulated_root: global.allow_simulated.or(profile.simulated_root),
             collateral: global.collateral.clone().or(profile.collateral),
+            min_epoch: global.min_epoch.or(profile.min_epoch),
+            volume_root: global.volume_root.or(profile.volume_root),
+            freshness: global.freshness.or(profile.freshness).unwrap_or_default(),
             code_hash: global.code_hash,
             code_hashes: profile.code_hashes,
         })
@@ -166,6 +172,9 @@ mod tests {
             mrenclave: vec![digest(1), digest(2)],
             simulated_root: Some(digest(3)),
             collateral: Some("profile.json".into()),
+            min_epoch: Some(5),
+            volume_root: Some(digest(6)),
+            freshness: Some("tpm".parse().unwrap()),
             code_hashes: BTreeMap::from([("hello".parse().unwrap(), digest(4))]),
         }
     }
@@ -179,6 +188,8 @@ mod tests {
         assert_eq!(settings.simulated_root, Some(digest(3)));
         assert_eq!(settings.code_hash(&"hello".parse().unwrap()), Some(digest(4)));
         assert_eq!(settings.code_hash(&"other".parse().unwrap()), None);
+        assert_eq!((settings.min_epoch, settings.volume_root), (Some(5), Some(digest(6))));
+        assert_eq!(settings.freshness.to_string(), "tpm");
     }
 
     #[test]
@@ -197,6 +208,12 @@ mod tests {
             &c,
             "--collateral",
             "c",
+            "--min-epoch",
+            "4",
+            "--volume-root",
+            &m,
+            "--freshness",
+            "any",
         ];
         let settings = Settings::merge(&global(&line), profile()).unwrap();
         assert_eq!(settings.host, Host { name: "h".into(), port: 1 });
@@ -205,6 +222,8 @@ mod tests {
         assert_eq!(settings.simulated_root, Some(digest(8)));
         assert_eq!(settings.collateral.as_deref(), Some(Path::new("c")));
         assert_eq!(settings.code_hash(&"hello".parse().unwrap()), Some(digest(9)));
+        assert_eq!((settings.min_epoch, settings.volume_root), (Some(4), Some(digest(7))));
+        assert_eq!(settings.freshness.to_string(), "any");
     }
 
     #[test]
@@ -212,6 +231,8 @@ mod tests {
         let settings = Settings::merge(&global(&[]), Profile::default()).unwrap();
         assert_eq!(settings.host.to_string(), "127.0.0.1:8443");
         assert!(settings.mrenclave.is_empty() && settings.simulated_root.is_none() && settings.key.is_none());
+        assert!(settings.min_epoch.is_none() && settings.volume_root.is_none());
+        assert_eq!(settings.freshness, FreshnessArgument::default());
     }
 
     #[test]

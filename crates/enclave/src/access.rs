@@ -20,6 +20,12 @@ impl Caller {
         Self { key }
     }
 
+    /// The holder of this key.
+    #[cfg(test)]
+    pub(crate) fn with_key(key: KeyFingerprint) -> Self {
+        Self { key: Some(key) }
+    }
+
     /// The owner's key, where the caller is one.
     ///
     /// # Errors

@@ -1,11 +1,11 @@
 //! Listing, describing and removing apps.
 
 use crate::access::Caller;
-use crate::app::App;
+use crate::app::{App, summary};
 use crate::body;
 use crate::deploy::not_yours;
-use crate::state::{Enclave, unknown_app};
-use cloister_api::{AppList, AppName, Problem};
+use crate::state::{Apps, Enclave, Holder, unknown_app};
+use cloister_api::{AppList, AppName, Code, KeyFingerprint, Problem, Removal};
 use http::{Response, StatusCode};
 use std::sync::Arc;
 
@@ -16,7 +16,13 @@ use std::sync::Arc;
 pub(crate) fn list(enclave: &Enclave, caller: Caller) -> Result<Response<body::Body>, Problem> {
     let owner = caller.owner(&enclave.configuration)?;
     let state = enclave.state();
-    let apps = state.apps.values().filter(|app| app.owner == owner).map(|app| app.summary()).collect();
+    let running = state.apps.running.iter().map(|(name, app)| (name, Some(&app.record)));
+    let affected = state.apps.affected.iter().map(|(name, affected)| (name, affected.record.as_ref()));
+    let own = running.chain(affected).filter_map(|(name, record)| {
+        record.filter(|record| record.owner == owner).map(|record| summary(name, record))
+    });
+    let mut apps: Vec<_> = own.collect();
+    apps.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(body::json(StatusCode::OK, &AppList { apps }))
 }
 
@@ -24,12 +30,17 @@ pub(crate) fn list(enclave: &Enclave, caller: Caller) -> Result<Response<body::B
 ///
 /// # Errors
 /// A [`Problem`] where the caller does not own it.
-pub(crate) fn describe(
+pub(crate) async fn describe(
     enclave: &Enclave,
     caller: Caller,
     name: &AppName,
 ) -> Result<Response<body::Body>, Problem> {
-    Ok(body::json(StatusCode::OK, &own_app(enclave, caller, name)?.description()))
+    let app = own_app(enclave, caller, name)?;
+    let described = tokio::task::spawn_blocking(move || app.description()).await;
+    let description = described
+        .map_err(|_| Problem::new(Code::Internal, "describing the app failed inside the enclave"))?
+        .map_err(|error| error.into_problem())?;
+    Ok(body::json(StatusCode::OK, &description))
 }
 
 /// What one app of the caller's wrote to standard output and error.
@@ -47,29 +58,69 @@ pub(crate) fn logs(
 fn own_app(enclave: &Enclave, caller: Caller, name: &AppName) -> Result<Arc<App>, Problem> {
     let owner = caller.owner(&enclave.configuration)?;
     let app = enclave.app(name)?;
-    if app.owner == owner { Ok(app) } else { Err(not_yours(name)) }
+    if app.record.owner == owner { Ok(app) } else { Err(not_yours(name)) }
 }
 
-/// Removes one app of the caller's. Calls under way finish.
+/// Removes one app of the caller's with its data and its keys, and says what they were. Calls under way finish without
+/// them.
 ///
 /// # Errors
-/// A [`Problem`] where the caller does not own it, or no evidence can be made of the rest.
+/// A [`Problem`] where the caller does not own it, no evidence can be made of the rest, or the disk does not take it.
 pub(crate) async fn remove(
     enclave: &Arc<Enclave>,
     caller: Caller,
     name: AppName,
 ) -> Result<Response<body::Body>, Problem> {
     let owner = caller.owner(&enclave.configuration)?;
-    let _reservation = enclave.reserve(&name)?;
-    enclave
-        .change(move |apps| match apps.get(&name) {
-            None => Err(unknown_app(&name, apps)),
-            Some(app) if app.owner != owner => Err(not_yours(&name)),
-            Some(_) => {
-                apps.remove(&name);
-                Ok(())
-            }
-        })
-        .await?;
-    Ok(body::empty(StatusCode::NO_CONTENT))
+    let reservation = enclave.reserve(&name)?;
+    let enclave = Arc::clone(enclave);
+    // A task of its own: a client that goes away leaves nothing half done.
+    let removing = tokio::spawn(async move {
+        let _reservation = reservation;
+        retire(&enclave, owner, name.clone()).await?;
+        purge(&enclave, name).await
+    });
+    let removal = removing
+        .await
+        .unwrap_or_else(|_| Err(Problem::new(Code::Internal, "the removal failed inside the enclave")))?;
+    Ok(body::json(StatusCode::OK, &removal))
+}
+
+/// Takes the app out of the evidence and frees its name.
+async fn retire(enclave: &Arc<Enclave>, owner: KeyFingerprint, name: AppName) -> Result<(), Problem> {
+    let change = move |enclave: &Enclave, mut apps: Apps| {
+        match apps.holder(&name) {
+            Holder::Nobody => return Err(unknown_app(&name, &apps.running)),
+            Holder::Owner(other) if other != owner => return Err(not_yours(&name)),
+            // An app that nobody can read any more, and that nobody's key opens.
+            Holder::Unknown | Holder::Owner(_) => {}
+        }
+        apps.running.remove(&name);
+        apps.affected.remove(&name);
+        let next = enclave.evidence(apps)?;
+        enclave.storage.retire(&name).map_err(|error| error.into_problem())?;
+        Ok((next, ()))
+    };
+    enclave.change(change).await
+}
+
+/// Removes what belonged to an app that was retired.
+async fn purge(enclave: &Arc<Enclave>, name: AppName) -> Result<Removal, Problem> {
+    let unchanged = enclave.unchanged().await;
+    let (storage, purged) = (enclave.storage.clone(), name.clone());
+    let purge = tokio::task::spawn_blocking(move || {
+        let _unchanged = unchanged;
+        storage.purge(&purged)
+    });
+    let unfinished = |why: String| {
+        let detail = format!(
+            "the app '{name}' is removed, and its data is not yet: {why}. It is removed when the enclave starts next"
+        );
+        Problem::new(Code::StorageUnavailable, detail)
+    };
+    let usage = purge
+        .await
+        .map_err(|_| unfinished("that failed inside the enclave".to_owned()))?
+        .map_err(|error| unfinished(error.to_string()))?;
+    Ok(Removal { name, files: usage.files, bytes: usage.bytes, keys: usage.keys })
 }

@@ -1,50 +1,104 @@
 //! One deployed app, and what its calls did.
 
-use cloister_api::{AppDescription, AppName, AppSummary, FunctionCounters, KeyFingerprint, Limits};
+use crate::storage::{AppStorage, LoadedApp, Record, StorageError};
+use cloister_api::{AppDescription, AppName, AppSummary, FunctionCounters, StorageUsage};
 use cloister_runtime::{LogSink, Program, Stdio};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use zeroize::Zeroize;
 
-/// A name, an owner, a program, its bounds.
+/// A name, an owner, a program, its bounds, its data.
 ///
 /// Calls hold the app that they began with: after a replacement they finish on the old code.
-#[derive(Debug)]
 pub(crate) struct App {
     pub(crate) name: AppName,
-    pub(crate) owner: KeyFingerprint,
+    /// As it is in the volume.
+    pub(crate) record: Record,
     pub(crate) program: Program,
-    pub(crate) limits: Limits,
-    /// Values are secrets: neither logged nor described.
+    /// The record's, as calls take it. Values are secrets: neither logged nor described.
     pub(crate) environment: Arc<[(String, String)]>,
+    pub(crate) storage: AppStorage,
     pub(crate) counters: Counters,
     pub(crate) log: Arc<AppLog>,
 }
 
 impl App {
-    pub(crate) fn summary(&self) -> AppSummary {
-        AppSummary {
-            name: self.name.clone(),
-            code_hash: hex::encode(self.program.code_hash()),
-            size: self.program.size() as u64,
-            owner: self.owner.to_string(),
+    pub(crate) fn new(name: AppName, record: Record, program: Program, storage: AppStorage) -> Self {
+        Self {
+            name,
+            environment: record.environment.clone().into(),
+            record,
+            program,
+            storage,
+            counters: Counters::default(),
+            log: Arc::default(),
         }
     }
 
-    pub(crate) fn description(&self) -> AppDescription {
+    pub(crate) fn summary(&self) -> AppSummary {
+        summary(&self.name, &self.record)
+    }
+
+    /// Blocks while the volume counts what the app keeps.
+    ///
+    /// # Errors
+    /// [`StorageError`] where it cannot.
+    pub(crate) fn description(&self) -> Result<AppDescription, StorageError> {
+        Ok(self.description_with(self.storage.usage()?))
+    }
+
+    /// The description, where it is known what the app keeps.
+    pub(crate) fn description_with(&self, storage: StorageUsage) -> AppDescription {
         let (total, functions) = self.counters.read();
         AppDescription {
             summary: self.summary(),
             wit: self.program.wit().to_owned(),
-            limits: self.limits.clone(),
+            limits: self.record.limits.clone(),
             environment: self.environment.iter().map(|(name, _)| name.clone()).collect(),
             imports: self.program.imports().to_vec(),
             exports: self.program.exports(),
             code_bytes: self.program.code_bytes() as u64,
             compile_ms: u64::try_from(self.program.compile_time().as_millis()).unwrap_or(u64::MAX),
+            storage,
             total,
             functions,
         }
+    }
+}
+
+impl From<LoadedApp> for App {
+    fn from(loaded: LoadedApp) -> Self {
+        let LoadedApp { name, record, program, storage, counters } = loaded;
+        let mut app = Self::new(name, record, program, storage);
+        app.counters = Counters::of(counters);
+        app
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        // A call under way has its own hold of it.
+        if let Some(environment) = Arc::get_mut(&mut self.environment) {
+            environment.iter_mut().for_each(|(_, value)| value.zeroize());
+        }
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("record", &self.record).finish_non_exhaustive()
+    }
+}
+
+/// What a list says of an app.
+pub(crate) fn summary(name: &AppName, record: &Record) -> AppSummary {
+    AppSummary {
+        name: name.clone(),
+        code_hash: record.code_hash.clone(),
+        size: record.size,
+        owner: record.owner.to_string(),
     }
 }
 
@@ -82,11 +136,20 @@ const APP_LOG: usize = 256 << 10;
 
 /// What calls did, by export.
 #[derive(Debug, Default)]
-pub(crate) struct Counters(Mutex<BTreeMap<String, FunctionCounters>>);
+pub(crate) struct Counters {
+    functions: Mutex<BTreeMap<String, FunctionCounters>>,
+    /// They were counted on since the volume has them.
+    changed: AtomicBool,
+}
 
 impl Counters {
+    fn of(functions: BTreeMap<String, FunctionCounters>) -> Self {
+        Self { functions: Mutex::new(functions), changed: AtomicBool::new(false) }
+    }
+
     /// Counts one call that ended.
     pub(crate) fn record(&self, export: &str, ended: Ended) {
+        self.changed.store(true, Ordering::Release);
         let mut functions = self.lock();
         if !functions.contains_key(export) {
             functions.insert(export.to_owned(), FunctionCounters::default());
@@ -104,8 +167,18 @@ impl Counters {
         (total, functions)
     }
 
+    /// Each function that was called, where that changed since this was asked last.
+    pub(crate) fn take_changed(&self) -> Option<BTreeMap<String, FunctionCounters>> {
+        self.changed.swap(false, Ordering::AcqRel).then(|| self.lock().clone())
+    }
+
+    /// They were taken, and could not be kept.
+    pub(crate) fn mark_changed(&self) {
+        self.changed.store(true, Ordering::Release);
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, FunctionCounters>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.functions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -196,5 +269,7 @@ mod tests {
             }
         );
         assert_eq!((total.calls, total.fuel_min, total.fuel_total, total.wall_us_max), (4, 1, 21, 100));
+        assert_eq!(counters.take_changed(), Some(functions));
+        assert_eq!(counters.take_changed(), None);
     }
 }

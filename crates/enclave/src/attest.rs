@@ -1,10 +1,11 @@
 //! What the enclave says of itself, and how it proves it.
 
 use crate::app::App;
-use cloister_api::{AppName, Configuration, EvidenceResponse};
+use crate::storage::Storage;
+use cloister_api::{AppName, Configuration, EvidenceResponse, VolumeState};
 use cloister_attestation::{
-    AppClaims, Boot, CertificateError, Claims, ClaimsError, EXPORTER_LABEL, Egress, Evidence, Freshness,
-    KeyError, SessionBinding, SessionKey, TlsKey, UpgradePolicy, environment_hash, leaf_certificate,
+    AppClaims, Boot, CertificateError, Claims, ClaimsError, EXPORTER_LABEL, Egress, Evidence, KeyError,
+    SessionBinding, SessionKey, TlsKey, UpgradePolicy, Volume, environment_hash, leaf_certificate,
     report_data, sha256,
 };
 use cloister_boundary::{HostError, Quotes};
@@ -39,12 +40,15 @@ pub(crate) struct Attested {
 }
 
 impl Attestor {
-    /// New keys for this run.
+    /// With the enclave's own TLS key, and a new session key for this run.
     ///
     /// # Errors
     /// [`AttestError`] where there is no randomness.
-    pub(crate) fn new(configuration: &Configuration, measured: &[u8]) -> Result<Self, AttestError> {
-        let tls_key = TlsKey::generate()?;
+    pub(crate) fn new(
+        configuration: &Configuration,
+        measured: &[u8],
+        tls_key: TlsKey,
+    ) -> Result<Self, AttestError> {
         let tls_pkcs8 = tls_key.to_pkcs8_der()?;
         let mut id = [0; 16];
         cloister_tee::random(&mut id)?;
@@ -64,12 +68,16 @@ impl Attestor {
         })
     }
 
-    /// Claims, quote and certificates for these apps. Blocks while the platform quotes.
+    /// Claims, quote and certificates for these apps on this volume. Blocks while the platform quotes.
     ///
     /// # Errors
     /// [`AttestError`] where the platform gives no quote.
-    pub(crate) fn attest(&self, apps: &BTreeMap<AppName, Arc<App>>) -> Result<Attested, AttestError> {
-        let claims = self.claims(apps).encode()?;
+    pub(crate) fn attest(
+        &self,
+        apps: &BTreeMap<AppName, Arc<App>>,
+        storage: &Storage,
+    ) -> Result<Attested, AttestError> {
+        let claims = self.claims(apps, storage).encode()?;
         let (quote, collateral) = self.quote(&claims)?;
         let evidence = Evidence { claims, quote };
         let enclave = self.certificate(&["localhost".to_owned()], &evidence, None)?;
@@ -84,7 +92,7 @@ impl Attestor {
         Ok(Attested { claims: evidence.claims, quote: evidence.quote, collateral, enclave, by_app })
     }
 
-    /// Evidence for the session with this exporter value and its client's nonce.
+    /// Evidence for the session with this exporter value and its client's nonce, and for the volume's present state.
     ///
     /// # Errors
     /// [`AttestError::Key`] where there is no randomness for a signature.
@@ -92,34 +100,36 @@ impl Attestor {
         &self,
         attested: &Attested,
         binding: &SessionBinding,
+        volume: Volume,
     ) -> Result<EvidenceResponse, AttestError> {
         use base64::Engine;
         let base64 = base64::engine::general_purpose::STANDARD;
-        let signature = self.session_key.sign(binding, &attested.claims)?;
+        let signature = self.session_key.sign(binding, &attested.claims, Some(volume))?;
         Ok(EvidenceResponse {
             claims: base64.encode(&attested.claims),
             quote: base64.encode(&attested.quote),
             signature: base64.encode(signature),
+            volume: Some(VolumeState { epoch: volume.epoch, root: hex::encode(volume.root) }),
             collateral: attested.collateral.clone(),
         })
     }
 
-    fn claims(&self, apps: &BTreeMap<AppName, Arc<App>>) -> Claims {
+    fn claims(&self, apps: &BTreeMap<AppName, Arc<App>>, storage: &Storage) -> Claims {
         Claims {
             tls_key: self.tls_key.fingerprint(),
             session_key: self.session_key.public(),
             boot: self.boot,
             configuration: self.configuration,
             owners: self.owners.clone(),
-            volume: None,
-            freshness: Freshness::None,
+            volume: Some(storage.state()),
+            freshness: storage.freshness(),
             apps: apps
                 .values()
                 .map(|app| AppClaims {
                     name: app.name.clone(),
                     code_hash: app.program.code_hash(),
-                    owner: *app.owner.as_bytes(),
-                    limits: app.limits.clone(),
+                    owner: *app.record.owner.as_bytes(),
+                    limits: app.record.limits.clone(),
                     environment: environment_hash(app.environment.iter().map(|(name, _)| name.as_str())),
                     upgrade: UpgradePolicy::Owner,
                     egress: Egress::None,
@@ -170,6 +180,12 @@ impl Attestor {
 }
 
 impl Attested {
+    /// The claims, encoded.
+    #[cfg(test)]
+    pub(crate) fn claims(&self) -> &[u8] {
+        &self.claims
+    }
+
     /// The certificate for an app's host name, or the enclave's own.
     pub(crate) fn certificate(&self, app: Option<&str>) -> Arc<CertifiedKey> {
         Arc::clone(app.and_then(|name| self.by_app.get(name)).unwrap_or(&self.enclave))

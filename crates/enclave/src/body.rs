@@ -148,9 +148,14 @@ pub(crate) fn whole(status: StatusCode, media_type: &'static str, text: impl Int
     response
 }
 
+/// Whatever comes through the channel, until it is closed.
+pub(crate) fn stream(channel: Channel<Bytes, Infallible>) -> Response<Body> {
+    Response::new(Either::Right(channel))
+}
+
 /// A stream of JSON texts, one a line.
 pub(crate) fn lines(channel: Channel<Bytes, Infallible>) -> Response<Body> {
-    let mut response = Response::new(Either::Right(channel));
+    let mut response = stream(channel);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     response
 }

@@ -10,6 +10,7 @@ use cloister_runtime::{Arguments, Call, LogSink};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::SemaphorePermit;
 
@@ -46,33 +47,52 @@ pub(crate) async fn serve(
     };
     let export = app.program.export_name(export).map_err(|near| unknown_export(name, export, near))?;
     let mut counting = Counting { app: &app, export, began: Instant::now(), ended: None };
+    let used: Arc<AtomicBool> = Arc::default();
     let outcome = app
         .program
         .call(Call {
             export,
             arguments,
-            limits: &app.limits,
+            limits: &app.record.limits,
             environment: Arc::clone(&app.environment),
             log: Arc::clone(&app.log) as Arc<dyn LogSink>,
+            storage: Some(app.storage.for_call(&enclave.storage, &used)),
         })
         .await;
-    match outcome {
-        Ok(outcome) => {
-            counting.ended =
-                Some(Ended { outcome: Outcome::Returned, fuel: outcome.fuel, wall: outcome.wall });
-            let response = CallResponse {
-                result: outcome.result,
-                fuel: outcome.fuel,
-                wall_us: u64::try_from(outcome.wall.as_micros()).unwrap_or(u64::MAX),
-                code_hash: hex::encode(app.program.code_hash()),
-            };
-            Ok(body::json(StatusCode::OK, &response))
-        }
-        Err(failure) => {
-            counting.ended = Some(Ended { outcome: Outcome::Failed, fuel: failure.fuel, wall: failure.wall });
-            Err(failure.into_problem())
-        }
-    }
+    let (ended, fuel, wall) = match &outcome {
+        Ok(outcome) => (Outcome::Returned, outcome.fuel, outcome.wall),
+        Err(failure) => (Outcome::Failed, failure.fuel, failure.wall),
+    };
+    counting.ended = Some(Ended { outcome: ended, fuel, wall });
+    // Also where the guest failed: what it wrote before stays written.
+    let epoch = match used.load(Ordering::Acquire) {
+        true => Some(kept(enclave, ended).await?),
+        false => None,
+    };
+    let outcome = outcome.map_err(|failure| failure.into_problem())?;
+    let response = CallResponse {
+        result: outcome.result,
+        fuel: outcome.fuel,
+        wall_us: u64::try_from(outcome.wall.as_micros()).unwrap_or(u64::MAX),
+        code_hash: hex::encode(app.program.code_hash()),
+        epoch,
+    };
+    Ok(body::json(StatusCode::OK, &response))
+}
+
+/// Waits until what the call wrote is on the disk, and says in which epoch.
+async fn kept(enclave: &Enclave, ended: Outcome) -> Result<u64, Problem> {
+    let committed = enclave.storage.commit().await;
+    committed.map(|state| state.epoch).map_err(|error| {
+        let ended = match ended {
+            Outcome::Returned => "returned",
+            Outcome::Failed => "ended without a result",
+        };
+        Problem::new(
+            Code::StorageUnavailable,
+            format!("the call {ended}, but {error}: it may be there or not after a restart, and is there until then"),
+        )
+    })
 }
 
 /// A turn among the calls with large bodies.

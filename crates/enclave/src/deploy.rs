@@ -1,15 +1,16 @@
 //! Deploying and replacing: from the bytes of a component to an app that answers.
 
 use crate::access::Caller;
-use crate::app::{App, Counters};
+use crate::app::App;
 use crate::body;
-use crate::state::{Enclave, MAX_APPS};
+use crate::state::{Apps, Enclave, Holder, MAX_APPS, State, damaged, unknown_app};
+use crate::storage::{AppStorage, Record, Staged, StorageError};
 use bytes::Bytes;
 use cloister_api::{
-    AppName, Code, DeployEvent, DeploySettings, KeyFingerprint, Limits, MAX_SETTINGS, NDJSON, Problem,
-    SETTINGS_HEADER, WASM,
+    AppDescription, AppName, Code, DeployEvent, DeploySettings, KeyFingerprint, Limits, MAX_SETTINGS, NDJSON,
+    Problem, SETTINGS_HEADER, WASM,
 };
-use cloister_runtime::Progress;
+use cloister_runtime::{Program, Progress};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::Channel;
 use hyper::body::Incoming;
@@ -46,10 +47,9 @@ pub(crate) async fn serve(
     let settings = settings(request.headers())?;
     check_media_type(request.headers())?;
     let reservation = enclave.reserve(&name)?;
-    kind.check(enclave, &name, owner)?;
-    let permit = enclave
-        .deploys
-        .try_acquire()
+    kind.check(&enclave.state().apps, &name, owner)?;
+    let permit = Arc::clone(&enclave.deploys)
+        .try_acquire_owned()
         .map_err(|_| Problem::new(Code::Busy, "other deploys are under way; try again when they are done"))?;
     let limit = enclave.settings.max_component;
     let patience = Duration::from_millis(enclave.configuration.body_timeout_ms);
@@ -63,61 +63,63 @@ pub(crate) async fn serve(
         })?;
     let deployment = Deployment { enclave: Arc::clone(enclave), kind, name, owner, settings, wasm };
     let (events, mut received) = mpsc::channel(16);
+    // A task of its own: a client that goes away does not undo what it asked for, and leaves nothing half done.
+    let deploying = tokio::spawn(async move {
+        let _held = (reservation, permit);
+        deployment.run(&events).await
+    });
+    let deployed = async move {
+        let failed = |_| Err(Problem::new(Code::Internal, "the deploy failed inside the enclave"));
+        deploying.await.unwrap_or_else(failed)
+    };
     if !wants_events {
-        let app = deployment.run(&events).await?;
-        drop((permit, reservation));
+        let description = deployed.await?;
         let status = if kind == Kind::Deploy { StatusCode::CREATED } else { StatusCode::OK };
-        return Ok(body::json(status, &app.description()));
+        return Ok(body::json(status, &description));
     }
-    drop(permit);
     let (mut sender, channel) = Channel::new(16);
-    let enclave = Arc::clone(enclave);
     tokio::spawn(async move {
-        let _reservation = reservation;
-        let permit = enclave.deploys.acquire().await;
-        let work = async {
-            let last = match deployment.run(&events).await {
-                Ok(app) => DeployEvent::Deployed { app: Box::new(app.description()) },
-                Err(problem) => DeployEvent::Failed { problem },
-            };
-            // A client that went away does not undo what it asked for.
-            let _ = events.send(last).await;
-            drop(events);
+        while let Some(event) = received.recv().await {
+            let _ = sender.send_data(body::line(&event)).await;
+        }
+        let last = match deployed.await {
+            Ok(description) => DeployEvent::Deployed { app: Box::new(description) },
+            Err(problem) => DeployEvent::Failed { problem },
         };
-        let report = async {
-            while let Some(event) = received.recv().await {
-                let _ = sender.send_data(body::line(&event)).await;
-            }
-        };
-        tokio::join!(work, report);
-        drop(permit);
+        let _ = sender.send_data(body::line(&last)).await;
     });
     Ok(body::lines(channel))
 }
 
 impl Kind {
-    fn check(self, enclave: &Enclave, name: &AppName, owner: KeyFingerprint) -> Result<(), Problem> {
-        self.check_in(&enclave.state().apps, name, owner)
-    }
-
-    fn check_in(
-        self,
-        apps: &std::collections::BTreeMap<AppName, Arc<App>>,
-        name: &AppName,
-        owner: KeyFingerprint,
-    ) -> Result<(), Problem> {
-        match (self, apps.get(name)) {
-            (Self::Deploy, Some(_)) => Err(Problem::new(
+    fn check(self, apps: &Apps, name: &AppName, owner: KeyFingerprint) -> Result<(), Problem> {
+        match (self, apps.holder(name)) {
+            (Self::Deploy, Holder::Nobody) if apps.len() >= MAX_APPS => {
+                Err(Problem::new(Code::TooManyApps, format!("this enclave holds at most {MAX_APPS} apps")))
+            }
+            (Self::Deploy, Holder::Nobody) => Ok(()),
+            (Self::Deploy, _) => Err(Problem::new(
                 Code::AppExists,
                 format!("an app '{name}' exists; replace it, or remove it first"),
             )),
-            (Self::Deploy, None) if apps.len() >= MAX_APPS => {
-                Err(Problem::new(Code::TooManyApps, format!("this enclave holds at most {MAX_APPS} apps")))
-            }
-            (Self::Replace, None) => Err(crate::state::unknown_app(name, apps)),
-            (Self::Replace, Some(app)) if app.owner != owner => Err(not_yours(name)),
-            _ => Ok(()),
+            (Self::Replace, Holder::Nobody) => Err(unknown_app(name, &apps.running)),
+            (Self::Replace, Holder::Owner(other)) if other != owner => Err(not_yours(name)),
+            (Self::Replace, _) => match apps.affected.get(name) {
+                Some(affected) if affected.storage.is_none() || affected.record.is_none() => {
+                    Err(damaged(name, affected))
+                }
+                _ => Ok(()),
+            },
         }
+    }
+
+    /// What a replacement takes over: the app's data, and what it was.
+    fn before(apps: &Apps, name: &AppName) -> Option<(AppStorage, Record)> {
+        if let Some(app) = apps.running.get(name) {
+            return Some((app.storage.clone(), app.record.clone()));
+        }
+        let affected = apps.affected.get(name)?;
+        Some((affected.storage.clone()?, affected.record.clone()?))
     }
 }
 
@@ -127,37 +129,53 @@ pub(crate) fn not_yours(name: &AppName) -> Problem {
 }
 
 /// One component on its way to being an app.
-struct Deployment {
-    enclave: Arc<Enclave>,
-    kind: Kind,
-    name: AppName,
-    owner: KeyFingerprint,
-    settings: DeploySettings,
-    wasm: Bytes,
+pub(crate) struct Deployment {
+    pub(crate) enclave: Arc<Enclave>,
+    pub(crate) kind: Kind,
+    pub(crate) name: AppName,
+    pub(crate) owner: KeyFingerprint,
+    pub(crate) settings: DeploySettings,
+    pub(crate) wasm: Bytes,
 }
 
 impl Deployment {
-    async fn run(self, events: &mpsc::Sender<DeployEvent>) -> Result<Arc<App>, Problem> {
-        let Self { enclave, kind, name, owner, settings, wasm } = self;
+    /// Compiles, keeps, attests, shows. Tells `events` how far it is.
+    ///
+    /// # Errors
+    /// A [`Problem`]; the apps are as they were then.
+    pub(crate) async fn run(self, events: &mpsc::Sender<DeployEvent>) -> Result<AppDescription, Problem> {
         let received = DeployEvent::Received {
-            bytes: wasm.len() as u64,
-            code_hash: hex::encode(cloister_attestation::sha256(&wasm)),
+            bytes: self.wasm.len() as u64,
+            code_hash: hex::encode(cloister_attestation::sha256(&self.wasm)),
         };
         let _ = events.try_send(received);
+        let program = self.compile(events).await?;
+        let Self { enclave, kind, name, owner, settings, wasm } = self;
+        let (storage, staged_name, compiled) = (enclave.storage.clone(), name.clone(), program.clone());
+        let staged = tokio::task::spawn_blocking(move || storage.stage(&staged_name, &wasm, &compiled)).await;
+        let staged = staged
+            .map_err(|_| Problem::new(Code::Internal, "keeping the component failed inside the enclave"))?
+            .map_err(|error| error.into_problem())?;
+        let ready = Ready { kind, name, owner, settings, program, staged };
+        enclave.change(move |enclave, apps| ready.install(enclave, apps)).await
+    }
+
+    /// Compiles, and tells how far that is.
+    async fn compile(&self, events: &mpsc::Sender<DeployEvent>) -> Result<Program, Problem> {
         let (stages, mut stage) = tokio::sync::watch::channel(Stage::Checking);
         let began = Instant::now();
         let compiling = {
-            let enclave = Arc::clone(&enclave);
+            let (enclave, wasm) = (Arc::clone(&self.enclave), self.wasm.clone());
             tokio::task::spawn_blocking(move || enclave.runtime.prepare(&wasm, &Watched(stages)))
         };
         tokio::pin!(compiling);
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
-        let program = loop {
+        loop {
             tokio::select! {
                 done = &mut compiling => {
-                    break done
+                    return done
                         .map_err(|_| Problem::new(Code::Internal, "the compiler failed on this component"))?
-                        .map_err(|error| error.into_problem())?;
+                        .map_err(|error| error.into_problem());
                 }
                 _ = heartbeat.tick() => {}
                 Ok(()) = stage.changed() => {}
@@ -171,29 +189,46 @@ impl Deployment {
             };
             // A client that reads slowly misses news, not the result.
             let _ = events.try_send(event);
-        };
-        let app = Arc::new(App {
-            name: name.clone(),
-            owner,
-            program,
-            limits: settings.limits,
-            environment: settings
-                .environment
-                .into_iter()
-                .map(|variable| (variable.name, variable.value))
-                .collect(),
-            counters: Counters::default(),
-            log: Arc::default(),
-        });
-        let added = Arc::clone(&app);
-        enclave
-            .change(move |apps| {
-                kind.check_in(apps, &name, owner)?;
-                apps.insert(name, added);
-                Ok(())
-            })
-            .await?;
-        Ok(app)
+        }
+    }
+}
+
+/// A component that was compiled and written, and who wants what of it.
+struct Ready {
+    kind: Kind,
+    name: AppName,
+    owner: KeyFingerprint,
+    settings: DeploySettings,
+    program: Program,
+    staged: Staged,
+}
+
+impl Ready {
+    /// Makes it an app: in the evidence, on the disk, or neither.
+    fn install(self, enclave: &Enclave, mut apps: Apps) -> Result<(State, AppDescription), Problem> {
+        let Self { kind, name, owner, settings, program, staged } = self;
+        let environment = settings.environment.into_iter().map(|variable| (variable.name, variable.value));
+        let before = Kind::before(&apps, &name);
+        let refused = kind.check(&apps, &name, owner);
+        if refused.is_err() {
+            enclave.storage.discard(&staged);
+        }
+        refused?;
+        let failed = |error: StorageError| error.into_problem();
+        let before = before.as_ref().map(|(storage, record)| (storage, record));
+        let incarnation = enclave.storage.incarnation(&name, before.map(|(_, record)| record));
+        let incarnation = incarnation.inspect_err(|_| enclave.storage.discard(&staged)).map_err(failed)?;
+        let record = Record::new(&staged, incarnation, owner, settings.limits, environment.collect());
+        // Until it is kept, dropping it undoes it.
+        let installation = enclave.storage.install(staged, &record, before).map_err(failed)?;
+        let storage = installation.storage().map_err(failed)?;
+        let app = Arc::new(App::new(name.clone(), record.clone(), program, storage));
+        let description = app.description_with(app.storage.usage_as_found().map_err(failed)?);
+        apps.affected.remove(&name);
+        apps.running.insert(name, app);
+        let next = enclave.evidence(apps)?;
+        installation.keep().map_err(failed)?;
+        Ok((next, description))
     }
 }
 
@@ -261,6 +296,8 @@ fn check_limits(limits: &Limits) -> Result<(), Problem> {
         ("result", limits.result, MAX_RESULT),
         ("log", limits.log, MAX_LOG),
         ("wall_time_ms", limits.wall_time_ms, MAX_WALL_TIME_MS),
+        ("storage", limits.storage, MAX_STORAGE),
+        ("files", limits.files, MAX_FILES),
     ];
     for (name, value, most) in checks {
         if value > most {
@@ -284,6 +321,9 @@ const MAX_HANDLES: u64 = 1_000_000;
 const MAX_RESULT: u64 = 16 << 20;
 const MAX_LOG: u64 = 16 << 20;
 const MAX_WALL_TIME_MS: u64 = 3_600_000;
+/// What one app may keep at most; the disk is shared by all.
+const MAX_STORAGE: u64 = 1 << 40;
+const MAX_FILES: u64 = 100_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -15,10 +15,15 @@ mod metrics;
 mod routes;
 mod server;
 mod state;
+mod storage;
+#[cfg(test)]
+mod tests;
 mod tls;
 #[cfg(target_env = "sgx")]
 #[allow(unsafe_code, reason = "finds the unwind tables by addresses that the image's loader gives")]
 mod unwind;
+mod upkeep;
+mod volume;
 
 use cloister_api::Configuration;
 use std::process::ExitCode;
@@ -52,21 +57,37 @@ fn boot() -> Result<(), BootError> {
         .enable_time()
         .build()?;
     executor.block_on(async {
-        let attestor = attest::Attestor::new(&configuration, &measured)?;
+        let storage = storage::Storage::open(&configuration)?;
+        let attestor = attest::Attestor::new(&configuration, &measured, storage.identity()?)?;
         let settings = cloister_runtime::Settings::default();
         let runtime = cloister_runtime::Runtime::new(settings.clone())?;
-        let enclave = Arc::new(state::Enclave::new(configuration, runtime, settings, attestor)?);
-        server::serve(enclave).await?;
-        Ok(())
+        let loaded = storage.load(&runtime)?;
+        report(&storage, &runtime, &loaded);
+        let enclave = state::Enclave::new(configuration, runtime, settings, attestor, storage, loaded)?;
+        let enclave = Arc::new(enclave);
+        let served = server::serve(Arc::clone(&enclave)).await;
+        upkeep::finish(&enclave).await;
+        served
     })
+}
+
+/// What the host may know of it: numbers, no names.
+fn report(storage: &storage::Storage, runtime: &cloister_runtime::Runtime, loaded: &storage::Loaded) {
+    let cloister_runtime::Statistics { restored, compiled, .. } = runtime.statistics();
+    cloister_boundary::log(&format!(
+        "the volume is at epoch {}; apps: {restored} restored, {compiled} compiled again, {} damaged",
+        storage.state().epoch,
+        loaded.affected.len()
+    ));
 }
 
 /// The image has [`MAX_WORKERS`] thread slots for these, and as many more as `main`, the reactor and
 /// [`BLOCKING_THREADS`] need.
 const MAX_WORKERS: u16 = 16;
 
-/// Compiling and quoting block: one compile at a time, and quotes.
-const BLOCKING_THREADS: usize = 4;
+/// What blocks: a compile and one that waits for its turn, a change of the apps, a commit, a check or backup of the
+/// volume, and descriptions.
+const BLOCKING_THREADS: usize = 6;
 
 /// The enclave cannot begin to serve.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +98,8 @@ enum BootError {
     Configuration(#[from] serde_json::Error),
     #[error("the host refuses: {0}")]
     Io(#[from] std::io::Error),
+    #[error("{}", .0.for_host())]
+    Storage(#[from] storage::StorageError),
     #[error(transparent)]
     Attestation(#[from] attest::AttestError),
     #[error("the component runtime cannot start: {0}")]

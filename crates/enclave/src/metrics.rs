@@ -16,8 +16,9 @@ pub(crate) fn serve(enclave: &Enclave, caller: Caller) -> Result<Response<body::
     let state = enclave.state();
     let functions: Vec<_> = state
         .apps
+        .running
         .values()
-        .filter(|app| app.owner == owner)
+        .filter(|app| app.record.owner == owner)
         .flat_map(|app| {
             let (_, functions) = app.counters.read();
             functions.into_iter().map(|(function, counters)| (app.name.to_string(), function, counters))
@@ -31,17 +32,35 @@ pub(crate) fn serve(enclave: &Enclave, caller: Caller) -> Result<Response<body::
             line(&mut text, metric, &labels, value(counters));
         }
     }
-    let pool = enclave.runtime.statistics().pool;
+    let runtime = enclave.runtime.statistics();
+    let pool = runtime.pool;
+    let volume = enclave.storage.statistics();
     let permits = |total: u32, free: usize| u64::from(total).saturating_sub(free as u64);
     let configuration = &enclave.configuration;
     for (metric, help, value) in [
-        ("cloister_apps", "Apps in the enclave.", state.apps.len() as u64),
+        ("cloister_apps", "Apps that answer.", state.apps.running.len() as u64),
+        (
+            "cloister_apps_damaged",
+            "Apps whose part of the volume does not verify.",
+            state.apps.affected.len() as u64,
+        ),
         (
             "cloister_code_pool_bytes_used",
             "Bytes of executable pages that native code holds.",
             pool.used as u64,
         ),
         ("cloister_code_pool_bytes_total", "Bytes of executable pages in the image.", pool.total as u64),
+        ("cloister_volume_epoch", "Commits of the volume over its whole life.", volume.state.epoch),
+        (
+            "cloister_volume_bytes_used",
+            "Bytes of the disk that the volume uses.",
+            volume.used.saturating_mul(cloister_volume::BLOCK as u64),
+        ),
+        (
+            "cloister_volume_bytes_total",
+            "Bytes of the disk that the host lends now.",
+            volume.blocks.saturating_mul(cloister_volume::BLOCK as u64),
+        ),
         (
             "cloister_calls_under_way",
             "Calls that have begun and not ended.",
@@ -54,6 +73,20 @@ pub(crate) fn serve(enclave: &Enclave, caller: Caller) -> Result<Response<body::
         ),
     ] {
         header(&mut text, metric, "gauge", help);
+        line(&mut text, metric, "", value);
+    }
+    for (metric, help, value) in [
+        ("cloister_components_compiled_total", "Components compiled since the start.", runtime.compiled),
+        (
+            "cloister_components_restored_total",
+            "Components that the volume had compiled, since the start.",
+            runtime.restored,
+        ),
+        ("cloister_volume_commits_total", "Commits of the volume since the start.", volume.commits),
+        ("cloister_volume_cache_hits_total", "Blocks that reads found in memory.", volume.cache_hits),
+        ("cloister_volume_cache_misses_total", "Blocks read from the disk.", volume.cache_misses),
+    ] {
+        header(&mut text, metric, "counter", help);
         line(&mut text, metric, "", value);
     }
     Ok(body::whole(StatusCode::OK, "text/plain; version=0.0.4", text))

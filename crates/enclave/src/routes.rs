@@ -4,7 +4,7 @@ use crate::access::Caller;
 use crate::body::{self, Body};
 use crate::deploy::Kind;
 use crate::state::Enclave;
-use crate::{admin, attest, calls, deploy, metrics};
+use crate::{admin, attest, calls, deploy, metrics, volume};
 use cloister_api::{AppName, Code, EvidenceRequest, Problem};
 use cloister_attestation::SessionBinding;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -58,11 +58,14 @@ async fn dispatch(
         Route::Evidence => evidence(&enclave, session.as_ref(), request).await,
         Route::Metrics => metrics::serve(&enclave, caller),
         Route::Apps => admin::list(&enclave, caller),
-        Route::Describe(name) => admin::describe(&enclave, caller, &name),
+        Route::Describe(name) => admin::describe(&enclave, caller, &name).await,
         Route::Deploy(name) => deploy::serve(&enclave, caller, Kind::Deploy, name, request).await,
         Route::Replace(name) => deploy::serve(&enclave, caller, Kind::Replace, name, request).await,
         Route::Remove(name) => admin::remove(&enclave, caller, name).await,
         Route::Logs(name) => admin::logs(&enclave, caller, &name),
+        Route::Volume => volume::statistics(&enclave, caller).await,
+        Route::CheckVolume => volume::check(&enclave, caller),
+        Route::BackUpVolume => volume::backup(&enclave, caller).await,
         Route::Call(name, export) => calls::serve(&enclave, &name, &export, request).await,
     };
     served.unwrap_or_else(|problem| body::problem(&problem))
@@ -79,6 +82,9 @@ enum Route {
     Replace(AppName),
     Remove(AppName),
     Logs(AppName),
+    Volume,
+    CheckVolume,
+    BackUpVolume,
     Call(AppName, String),
 }
 
@@ -94,6 +100,9 @@ impl Route {
             ["v1", "health"] => by_method(method, &[(Method::GET, || Ok(Self::Health))]),
             ["v1", "evidence"] => by_method(method, &[(Method::POST, || Ok(Self::Evidence))]),
             ["v1", "metrics"] => by_method(method, &[(Method::GET, || Ok(Self::Metrics))]),
+            ["v1", "volume"] => by_method(method, &[(Method::GET, || Ok(Self::Volume))]),
+            ["v1", "volume", "check"] => by_method(method, &[(Method::POST, || Ok(Self::CheckVolume))]),
+            ["v1", "volume", "backup"] => by_method(method, &[(Method::GET, || Ok(Self::BackUpVolume))]),
             ["v1", "apps"] => by_method(method, &[(Method::GET, || Ok(Self::Apps))]),
             ["v1", "apps", app] => match *method {
                 Method::GET => Ok(Self::Describe(name(app)?)),
@@ -182,7 +191,7 @@ async fn evidence(
     let state = enclave.state();
     let evidence = enclave
         .attestor
-        .bind(&state.attested, &SessionBinding { exporter, nonce })
+        .bind(&state.attested, &SessionBinding { exporter, nonce }, enclave.storage.state())
         .map_err(|error| internal(&error))?;
     Ok(body::json(StatusCode::OK, &evidence))
 }
@@ -214,6 +223,9 @@ mod tests {
             (Method::PUT, "/v1/apps/a-b", Route::Replace(name())),
             (Method::DELETE, "/v1/apps/a-b", Route::Remove(name())),
             (Method::GET, "/v1/apps/a-b/logs", Route::Logs(name())),
+            (Method::GET, "/v1/volume", Route::Volume),
+            (Method::POST, "/v1/volume/check", Route::CheckVolume),
+            (Method::GET, "/v1/volume/backup", Route::BackUpVolume),
             (Method::POST, "/v1/apps/a-b/calls/f", Route::Call(name(), "f".into())),
             (Method::POST, "/v1/apps/a-b/calls/n:p/i@1.0.0%23f", Route::Call(name(), "n:p/i@1.0.0#f".into())),
             (Method::POST, "/v1/apps/a-b/calls/n:p%2Fi%23f", Route::Call(name(), "n:p/i#f".into())),
@@ -235,6 +247,8 @@ mod tests {
             (Method::GET, "/v1/apps/a/calls/f", Code::MethodNotAllowed),
             (Method::PATCH, "/v1/apps/a", Code::MethodNotAllowed),
             (Method::PUT, "/v1/health", Code::MethodNotAllowed),
+            (Method::GET, "/v1/volume/check", Code::MethodNotAllowed),
+            (Method::GET, "/v1/volume/restore", Code::NotFound),
         ] {
             assert_eq!(route(&method, path), Err(code), "{method} {path}");
         }

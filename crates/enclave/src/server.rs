@@ -7,6 +7,7 @@ use crate::body::Holding;
 use crate::routes::{self, Exporter};
 use crate::state::Enclave;
 use crate::tls::{self, Session, TlsOnly};
+use crate::upkeep;
 use cloister_boundary::{Listener, Stream, shutdown_requested};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -27,6 +28,8 @@ pub(crate) async fn serve(enclave: Arc<Enclave>) -> Result<(), BootError> {
     let listener = Listener::bind(&enclave.configuration.listen).await?;
     let connections = GracefulShutdown::new();
     let mut stop = std::pin::pin!(shutdown_requested());
+    let kept = Arc::clone(&enclave);
+    let upkeep = tokio::spawn(async move { upkeep::run(&kept).await });
     let mut refusals = Refusals::default();
     loop {
         let accepted = tokio::select! {
@@ -53,6 +56,7 @@ pub(crate) async fn serve(enclave: Arc<Enclave>) -> Result<(), BootError> {
     if tokio::time::timeout(grace, connections.shutdown()).await.is_err() {
         cloister_boundary::log("the time to finish is over; requests under way are ended");
     }
+    upkeep.abort();
     Ok(())
 }
 

@@ -2,7 +2,8 @@
 
 use crate::app::App;
 use crate::attest::{AttestError, Attested, Attestor};
-use cloister_api::{AppName, Code, Configuration, Problem};
+use crate::storage::{Affected, Loaded, Storage};
+use cloister_api::{AppName, Code, Configuration, KeyFingerprint, Problem};
 use cloister_runtime::{Runtime, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -15,28 +16,73 @@ pub(crate) struct Enclave {
     pub(crate) runtime: Runtime,
     pub(crate) settings: Settings,
     pub(crate) attestor: Attestor,
+    pub(crate) storage: Storage,
     /// Calls under way.
     pub(crate) calls: Semaphore,
     /// Calls under way whose body is larger than [`SMALL_BODY`]: each holds it in memory.
     pub(crate) large_bodies: Semaphore,
     /// Uploads and compiles under way: each holds a component in memory.
-    pub(crate) deploys: Semaphore,
+    pub(crate) deploys: Arc<Semaphore>,
+    /// Checks and backups of the volume under way: each reads all of it.
+    pub(crate) surveys: Arc<Semaphore>,
     pub(crate) connections: Arc<Semaphore>,
     state: RwLock<Arc<State>>,
-    /// Held by whoever makes the next state.
-    changing: tokio::sync::Mutex<()>,
+    /// Held by whoever makes the next state, to the end of it: also where nobody waits for the answer any more.
+    changing: Arc<tokio::sync::Mutex<()>>,
     deploying: Mutex<BTreeSet<AppName>>,
 }
 
 /// The apps and their evidence at one moment.
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) apps: BTreeMap<AppName, Arc<App>>,
+    pub(crate) apps: Apps,
     pub(crate) attested: Attested,
 }
 
+/// Every name that is taken.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Apps {
+    /// Those that answer. The claims name them.
+    pub(crate) running: BTreeMap<AppName, Arc<App>>,
+    /// Those whose part of the volume does not verify. The claims do not name them.
+    pub(crate) affected: BTreeMap<AppName, Arc<Affected>>,
+}
+
+impl Apps {
+    /// Whose the name is.
+    pub(crate) fn holder(&self, name: &AppName) -> Holder {
+        if let Some(app) = self.running.get(name) {
+            return Holder::Owner(app.record.owner);
+        }
+        match self.affected.get(name) {
+            Some(affected) => affected.record.as_ref().map_or(Holder::Unknown, |r| Holder::Owner(r.owner)),
+            None => Holder::Nobody,
+        }
+    }
+
+    /// How many names are taken.
+    pub(crate) fn len(&self) -> usize {
+        self.running.len() + self.affected.len()
+    }
+
+    fn of(loaded: Loaded) -> Self {
+        let running = loaded.apps.into_iter().map(|app| (app.name.clone(), Arc::new(App::from(app))));
+        let affected = loaded.affected.into_iter().map(|(name, affected)| (name, Arc::new(affected)));
+        Self { running: running.collect(), affected: affected.collect() }
+    }
+}
+
+/// Whose a name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Nobody,
+    Owner(KeyFingerprint),
+    /// Somebody's, and the record that says whose does not verify.
+    Unknown,
+}
+
 impl Enclave {
-    /// An enclave without apps.
+    /// An enclave with the apps of its volume.
     ///
     /// # Errors
     /// [`AttestError`] where the platform gives no evidence.
@@ -45,21 +91,25 @@ impl Enclave {
         runtime: Runtime,
         settings: Settings,
         attestor: Attestor,
+        storage: Storage,
+        loaded: Loaded,
     ) -> Result<Self, AttestError> {
-        let apps = BTreeMap::new();
-        let attested = attestor.attest(&apps)?;
+        let apps = Apps::of(loaded);
+        let attested = attestor.attest(&apps.running, &storage)?;
         Ok(Self {
             calls: Semaphore::new(configuration.max_concurrent_calls as usize),
             large_bodies: Semaphore::new(MAX_LARGE_BODIES),
-            deploys: Semaphore::new(MAX_DEPLOYS),
+            deploys: Arc::new(Semaphore::new(MAX_DEPLOYS)),
+            surveys: Arc::new(Semaphore::new(1)),
             connections: Arc::new(Semaphore::new(configuration.max_connections as usize)),
             state: RwLock::new(Arc::new(State { apps, attested })),
-            changing: tokio::sync::Mutex::default(),
+            changing: Arc::default(),
             deploying: Mutex::default(),
             configuration,
             runtime,
             settings,
             attestor,
+            storage,
         })
     }
 
@@ -71,36 +121,54 @@ impl Enclave {
     /// The app of this name.
     ///
     /// # Errors
-    /// [`Code::UnknownApp`], with near names.
+    /// [`Code::UnknownApp`], with near names, or [`Code::AppDamaged`], with what is affected.
     pub(crate) fn app(&self, name: &AppName) -> Result<Arc<App>, Problem> {
         let state = self.state();
-        state.apps.get(name).cloned().ok_or_else(|| unknown_app(name, &state.apps))
+        let Apps { running, affected } = &state.apps;
+        match (running.get(name), affected.get(name)) {
+            (Some(app), _) => Ok(Arc::clone(app)),
+            (None, Some(affected)) => Err(damaged(name, affected)),
+            (None, None) => Err(unknown_app(name, running)),
+        }
     }
 
-    /// Makes the next state: `change` edits the apps, evidence for them is made, then both are shown at once.
+    /// Makes the next state: `change` edits the apps, asks for [`evidence`](Self::evidence) of them and makes them
+    /// durable. Then both are shown at once.
     ///
     /// # Errors
-    /// As `change` says, and [`Code::EvidenceUnavailable`]; nothing is changed then.
+    /// As `change` says, which must have changed nothing then.
     pub(crate) async fn change<T: Send + 'static>(
         self: &Arc<Self>,
-        change: impl FnOnce(&mut BTreeMap<AppName, Arc<App>>) -> Result<T, Problem> + Send + 'static,
+        change: impl FnOnce(&Self, Apps) -> Result<(State, T), Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let _one_at_a_time = self.changing.lock().await;
+        let one_at_a_time = self.unchanged().await;
         let enclave = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            let mut apps = enclave.state().apps.clone();
-            let changed = change(&mut apps)?;
-            let attested = enclave.attestor.attest(&apps).map_err(|error| {
-                Problem::new(Code::EvidenceUnavailable, format!("nothing was changed: {error}"))
-            })?;
-            let next = Arc::new(State { apps, attested });
-            *enclave.state.write().unwrap_or_else(PoisonError::into_inner) = next;
+            let _one_at_a_time = one_at_a_time;
+            let (next, changed) = change(&enclave, enclave.state().apps.clone())?;
+            *enclave.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
             Ok(changed)
         })
         .await
         .unwrap_or_else(|_| {
             Err(Problem::new(Code::Internal, "the change was broken off; nothing was changed"))
         })
+    }
+
+    /// Keeps changes off until the answer is dropped.
+    pub(crate) async fn unchanged(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.changing).lock_owned().await
+    }
+
+    /// A state with these apps. Blocks while the platform quotes.
+    ///
+    /// # Errors
+    /// [`Code::EvidenceUnavailable`].
+    pub(crate) fn evidence(&self, apps: Apps) -> Result<State, Problem> {
+        let attested = self.attestor.attest(&apps.running, &self.storage).map_err(|error| {
+            Problem::new(Code::EvidenceUnavailable, format!("nothing was changed: {error}"))
+        })?;
+        Ok(State { apps, attested })
     }
 
     /// Keeps other deploys off a name until the reservation is dropped.
@@ -134,6 +202,25 @@ impl Drop for Reservation {
 pub(crate) fn unknown_app(name: &AppName, apps: &BTreeMap<AppName, Arc<App>>) -> Problem {
     let near = cloister_runtime::nearest(name.as_str(), apps.keys().map(AppName::as_str));
     Problem::new(Code::UnknownApp, format!("there is no app '{name}'")).with_suggestions(near)
+}
+
+/// The problem of an app that cannot be loaded.
+pub(crate) fn damaged(name: &AppName, affected: &Affected) -> Problem {
+    let remedy = match affected {
+        Affected { record: Some(_), storage: Some(_), .. } => {
+            "its data is whole. Its owner can deploy the component again with a replacement, or remove the app"
+        }
+        Affected { record: Some(_), storage: None, .. } => "its owner can remove it",
+        Affected { record: None, .. } => "any owner of this enclave can remove it",
+    };
+    Problem::new(
+        Code::AppDamaged,
+        format!(
+            "a part of the app '{name}' on the host's disk is not what this enclave wrote: {}. Nothing of it is \
+             served; {remedy}",
+            affected.what
+        ),
+    )
 }
 
 /// Apps in one enclave: their claims must fit the evidence.

@@ -6,9 +6,14 @@
 //! bytes. All decoders here are total: any bytes give a value or an error.
 #![forbid(unsafe_code)]
 
+mod disk;
 mod quote;
 mod readiness;
 
+pub use disk::{
+    BLOCK_LEN, DiskFailure, DiskHead, DiskRequest, DiskResponse, MAX_BLOCKS, MAX_BLOCKS_PER_FRAME,
+    MAX_DISK_HEAD,
+};
 pub use quote::{QuoteRequest, QuoteResponse, REPORT_LEN, TARGET_INFO_LEN};
 pub use readiness::{EVENT_LEN, Event, SHUTDOWN_FD};
 
@@ -19,12 +24,21 @@ pub const READINESS: &str = "cloister:readiness";
 pub const CONFIGURATION: &str = "cloister:configuration";
 /// `connect_stream` name of the quoting service: [`QuoteRequest`] and [`QuoteResponse`].
 pub const QUOTES: &str = "cloister:quotes";
+/// `connect_stream` name of the disk: [`DiskRequest`] and [`DiskResponse`]. Any number of streams lead to the one disk,
+/// and requests on different streams are served at the same time.
+pub const DISK: &str = "cloister:disk";
+/// `connect_stream` name of the TPM: a frame with a TPM 2.0 command is answered by one with its response, or by an
+/// empty one where the TPM cannot be reached. Where the host lends none, the name is refused with `NotFound`.
+pub const TPM: &str = "cloister:tpm";
 /// Prefix of a `bind_stream` name; the rest is a socket address. The listener and the streams that it accepts never
 /// block: they answer `WouldBlock`, and the readiness stream tells when to try again (edge-triggered).
 pub const LISTEN_PREFIX: &str = "cloister:tcp:";
 
 /// Largest payload of a service frame, in bytes.
 pub const MAX_FRAME: usize = 1 << 20;
+
+/// Largest TPM command and response, in bytes (`TPM2_MAX_COMMAND_SIZE` of the PC Client profile is 4096).
+pub const MAX_TPM_MESSAGE: usize = 4096;
 
 /// The bytes are not a frame of this service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +52,9 @@ pub enum FrameError {
     /// the frame's length does not fit its tag
     #[error("the frame's length does not fit its tag")]
     Length,
+    /// a number in the frame is out of bounds
+    #[error("a number in the frame is out of bounds")]
+    Number,
 }
 
 /// Length prefix of a payload.

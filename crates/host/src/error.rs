@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::enter::Fault;
 use crate::memory::Breach;
+use crate::tpm::TpmPath;
 
 /// Why the enclave could not be started, or did not end by itself.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,27 @@ pub enum HostError {
     System {
         /// What was attempted, as a verb.
         action: &'static str,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// the volume's file cannot be used
+    #[error("cannot {action} the volume {}: {source}", path.display())]
+    Volume {
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// another process has the volume
+    #[error("the volume {} is in use: another enclave runs on it", .0.display())]
+    VolumeInUse(PathBuf),
+    /// the TPM cannot be opened
+    #[error("cannot use the TPM {path}: {source}")]
+    Tpm {
+        /// The device or socket.
+        path: TpmPath,
         /// The operating system's reason.
         source: io::Error,
     },

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use cloister_frames::DiskRequest;
+
 use crate::abi::{UsercallError, UsercallKind};
 
 /// Changes what the host does for the enclave. Called on the thread that made the usercall, many at a time.
@@ -16,6 +18,23 @@ pub trait Interference: Send + Sync + fmt::Debug {
     /// Sees, and may change, an answer before the enclave does. Called for `read`, `read_alloc`, `write`,
     /// `bind_stream`, `accept_stream`, `connect_stream`, `wait` and `insecure_time`.
     fn answer(&self, _call: &Call<'_>, _answer: &mut Answer) {}
+
+    /// Answers a request to the disk in the disk's place; `None` leaves it to the disk. The answer is a frame's
+    /// payload, which [`DiskResponse::encode`](cloister_frames::DiskResponse::encode) makes, and may be any bytes up to
+    /// [`cloister_frames::MAX_FRAME`]. `disk` answers as the disk would, this request or another one, and may be called
+    /// any number of times.
+    fn disk(
+        &self,
+        _request: &DiskRequest<'_>,
+        _disk: &dyn Fn(&DiskRequest<'_>) -> Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Answers a TPM command in the TPM's place; `None` leaves it to the TPM, which is what `tpm` asks.
+    fn tpm(&self, _command: &[u8], _tpm: &dyn Fn(&[u8]) -> Vec<u8>) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// The usercall that is being answered.
@@ -73,4 +92,6 @@ pub enum StreamKind {
     Readiness,
     Configuration,
     Quotes,
+    Disk,
+    Tpm,
 }

@@ -11,6 +11,7 @@ use sgx_isa::Sigstruct;
 
 use crate::HostError;
 use crate::device::{self, DeviceKind, Loaded};
+use crate::disk::{Disk, DiskSettings};
 use crate::enclave::{Enclave, Exit};
 use crate::error::SIGSTRUCT_LEN;
 use crate::interference::Interference;
@@ -20,6 +21,7 @@ use crate::memory::Memory;
 use crate::service::{Configuration, Quotes};
 use crate::statistics::Statistics;
 use crate::streams::{Offer, Streams};
+use crate::tpm::{Tpm, TpmPath};
 use crate::usercalls::Host;
 
 /// What to run, and on what.
@@ -38,6 +40,10 @@ pub struct Launch {
     pub listen: SocketAddr,
     /// The boot configuration, at most [`cloister_frames::MAX_FRAME`] bytes. The host does not look at it.
     pub configuration: Vec<u8>,
+    /// The file that is lent as the disk of the sealed volume.
+    pub disk: DiskSettings,
+    /// The TPM that is lent, if any.
+    pub tpm: Option<TpmPath>,
     /// Where lines go.
     pub log: LogSink,
     /// How long the enclave gets to finish when it is asked to.
@@ -47,13 +53,17 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// A launch on the best device there is, at a loopback port of the kernel's choice, with an empty configuration.
+    /// A launch on the best device there is, at a loopback port of the kernel's choice, with an empty configuration,
+    /// the volume in the state folder, and no TPM.
     pub fn new(image: impl Into<PathBuf>, sigstruct: impl Into<PathBuf>, state: impl Into<PathBuf>) -> Self {
+        let state = state.into();
         Self {
             image: image.into(),
             sigstruct: sigstruct.into(),
             device: DeviceKind::detect(),
-            state: state.into(),
+            disk: DiskSettings::in_folder(&state),
+            tpm: None,
+            state,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             configuration: Vec::new(),
             log: LogSink::stderr(),
@@ -65,14 +75,17 @@ impl Launch {
     /// Loads the image and starts its `main` on a thread of its own.
     ///
     /// # Errors
-    /// Where a file is missing or corrupted, the signature is not the image's, the device or the state folder cannot
-    /// be used, or the configuration is too long.
+    /// Where a file is missing or corrupted, the signature is not the image's, the device, the state folder, the volume
+    /// or the TPM cannot be used, or the configuration is too long.
     pub fn start(self) -> Result<Running, HostError> {
         let started = Instant::now();
         let length = self.configuration.len();
         let configuration =
             Configuration::new(self.configuration).ok_or(HostError::ConfigurationTooLong(length))?;
         let sigstruct = read_sigstruct(&self.sigstruct)?;
+        let tpm =
+            self.tpm.map(|path| Tpm::open(path, self.log.clone(), self.interference.clone())).transpose()?;
+        let disk = Disk::open(self.disk, self.log.clone(), self.interference.clone())?;
         let loaded = device::load(self.device, &self.state, &self.image, &sigstruct)?;
         let load_time = started.elapsed();
         let Loaded { base, size, mut threads, mapping, quoting, soft_root } = loaded;
@@ -80,6 +93,8 @@ impl Launch {
             listen: self.listen,
             configuration: Arc::new(configuration),
             quotes: Arc::new(Quotes(quoting)),
+            disk: Arc::new(disk),
+            tpm: tpm.map(Arc::new),
         };
         let streams = Streams::new(offer, &self.log)
             .map_err(|source| HostError::System { action: "open the readiness queue", source })?;
@@ -134,10 +149,12 @@ impl Running {
         found.unwrap_or(Err(HostError::NotListening(timeout)))
     }
 
-    /// How often the enclave's threads crossed the boundary so far, and how long the image took to load.
+    /// How often the enclave's threads crossed the boundary and used the disk so far, and how long the image took to
+    /// load.
     pub fn statistics(&self) -> Statistics {
-        let slots = self.enclave().host.slots();
-        Statistics::new(slots.iter().map(|slot| &slot.counts), self.load_time)
+        let host = &self.enclave().host;
+        let counts = host.slots().iter().map(|slot| &slot.counts);
+        Statistics::new(counts, self.load_time, host.streams.disk_statistics())
     }
 
     /// Something that can end the enclave from elsewhere.

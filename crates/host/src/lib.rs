@@ -1,8 +1,8 @@
-//! Loads the image and lends it sockets, quotes and a clock. Untrusted.
+//! Loads the image and lends it sockets, a disk, quotes and a clock. Untrusted.
 //!
 //! The host enters the enclave, and serves each of its usercalls on the thread that left it with one: no queue and no
-//! other thread stands in between. It never sees plaintext: what passes through it is TLS ciphertext, quotes, and the
-//! lines that the enclave means for a log. Everything it is told by the enclave is checked, and everything it tells
+//! other thread stands in between. It never sees plaintext: what passes through it is TLS ciphertext, sealed blocks,
+//! quotes, and the lines that the enclave means for a log. Everything it is told by the enclave is checked, and everything it tells
 //! the enclave may be a lie, which [`Interference`] lets tests try.
 //!
 //! ```text
@@ -10,12 +10,13 @@
 //!                        │
 //!                    usercalls ── memory      what the enclave asks for
 //!                        │
-//!                     streams ── listening, readiness, service, log
+//!                     streams ── listening, readiness, log, service ── disk, tpm
 //! ```
 #![deny(unsafe_code)]
 
 mod abi;
 mod device;
+mod disk;
 mod enclave;
 mod enter;
 mod error;
@@ -31,10 +32,13 @@ mod signals;
 mod statistics;
 mod streams;
 mod sync;
+mod tpm;
 mod usercalls;
 
 pub use abi::{UsercallError, UsercallKind};
+pub use cloister_frames::{DiskFailure, DiskRequest, DiskResponse};
 pub use device::DeviceKind;
+pub use disk::{DiskSettings, VOLUME_NAME};
 pub use enclave::Exit;
 pub use enter::Fault;
 pub use error::HostError;
@@ -43,4 +47,5 @@ pub use launch::{Launch, Running, Stopper};
 pub use log::{LogSink, LogSource};
 pub use memory::Breach;
 pub use signals::install_signal_handlers;
-pub use statistics::Statistics;
+pub use statistics::{DiskStatistics, Statistics};
+pub use tpm::TpmPath;

@@ -219,6 +219,21 @@ impl Borrowed<'_> {
         bytes
     }
 
+    /// Adds a copy of these bytes to the end of `into`.
+    ///
+    /// # Panics
+    /// Where the range is not in the memory.
+    pub(crate) fn append(&self, range: Range<usize>, into: &mut Vec<u8>) {
+        assert!(range.start <= range.end && range.end <= self.length, "the range lies in the memory");
+        into.reserve(range.len());
+        // SAFETY: as in `to_vec`; the vector has room for the range, which lies in the allocation.
+        unsafe {
+            let end = into.as_mut_ptr().add(into.len());
+            ptr::copy_nonoverlapping(self.start.add(range.start), end, range.len());
+            into.set_len(into.len() + range.len());
+        }
+    }
+
     /// Receives from a socket straight into the memory.
     pub(crate) fn receive(&self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         // SAFETY: the kernel writes no more than `length` bytes from `start`, which stay allocated while borrowed.
@@ -292,6 +307,10 @@ mod tests {
         assert_eq!(borrowed.copy_from(b"0123456789abc"), 10);
         assert_eq!(memory.borrow(address + 92, 3).unwrap().to_vec(64), b"234");
         assert_eq!(borrowed.to_vec(4), b"0123");
+        let mut bytes = b"+".to_vec();
+        borrowed.append(3..6, &mut bytes);
+        borrowed.append(10..10, &mut bytes);
+        assert_eq!(bytes, b"+345");
         drop(borrowed);
         memory.free(address, 100).unwrap();
         assert_eq!(lock(&memory.allocations).total, 0);

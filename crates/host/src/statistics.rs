@@ -11,17 +11,35 @@ pub struct Statistics {
     usercalls: [u64; UsercallKind::ALL.len()],
     /// How long loading and measuring the image took.
     pub load_time: Duration,
+    /// What the disk was asked for.
+    pub disk: DiskStatistics,
+}
+
+/// Requests to the disk that succeeded, and the bytes that they moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskStatistics {
+    pub reads: u64,
+    pub read_bytes: u64,
+    pub writes: u64,
+    pub written_bytes: u64,
+    pub flushes: u64,
+    /// Requests of any kind that failed.
+    pub failures: u64,
 }
 
 impl Statistics {
-    pub(crate) fn new<'a>(counts: impl Iterator<Item = &'a Counts>, load_time: Duration) -> Self {
+    pub(crate) fn new<'a>(
+        counts: impl Iterator<Item = &'a Counts>,
+        load_time: Duration,
+        disk: DiskStatistics,
+    ) -> Self {
         let mut usercalls = [0; UsercallKind::ALL.len()];
         for count in counts {
             for (sum, one) in usercalls.iter_mut().zip(&count.0) {
                 *sum += one.load(Ordering::Relaxed);
             }
         }
-        Self { usercalls, load_time }
+        Self { usercalls, load_time, disk }
     }
 
     /// Usercalls of this kind.
@@ -62,7 +80,7 @@ mod tests {
         counts[0].add(UsercallKind::Read);
         counts[1].add(UsercallKind::Read);
         counts[1].add(UsercallKind::AsyncQueues);
-        let statistics = Statistics::new(counts.iter(), Duration::ZERO);
+        let statistics = Statistics::new(counts.iter(), Duration::ZERO, DiskStatistics::default());
         assert_eq!(statistics.of(UsercallKind::Read), 2);
         assert_eq!(statistics.of(UsercallKind::AsyncQueues), 1);
         assert_eq!(statistics.of(UsercallKind::Wait), 0);

@@ -7,17 +7,20 @@ use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
-use cloister_frames::{CONFIGURATION, LISTEN_PREFIX, QUOTES, READINESS};
+use cloister_frames::{CONFIGURATION, DISK, LISTEN_PREFIX, QUOTES, READINESS, TPM};
 use fortanix_sgx_abi::{FD_STDERR, FD_STDIN, FD_STDOUT};
 
 use crate::abi::UsercallError;
+use crate::disk::Disk;
 use crate::interference::StreamKind;
 use crate::listening::{Listening, Progress, listen};
 use crate::log::{LogSink, LogSource, LogStream};
 use crate::memory::Borrowed;
 use crate::readiness::Readiness;
-use crate::service::{Configuration, Quotes, ServiceStream};
+use crate::service::{Configuration, Quotes, Service, ServiceStream};
+use crate::statistics::DiskStatistics;
 use crate::sync::{read, write};
+use crate::tpm::Tpm;
 
 /// The open streams, and what may be opened.
 #[derive(Debug)]
@@ -93,8 +96,13 @@ impl Streams {
         self.add(|_| {
             Ok(match name {
                 READINESS => Stream::Readiness(Arc::clone(&self.readiness)),
-                CONFIGURATION => Stream::Configuration(ServiceStream::new(self.offer.configuration.clone())),
-                QUOTES => Stream::Quotes(ServiceStream::new(self.offer.quotes.clone())),
+                CONFIGURATION => self.service(StreamKind::Configuration, self.offer.configuration.clone()),
+                QUOTES => self.service(StreamKind::Quotes, self.offer.quotes.clone()),
+                DISK => self.service(StreamKind::Disk, self.offer.disk.clone()),
+                TPM => {
+                    let tpm = self.offer.tpm.clone().ok_or(UsercallError::NotFound)?;
+                    self.service(StreamKind::Tpm, tpm)
+                }
                 _ => return Err(UsercallError::PermissionDenied),
             })
         })
@@ -125,10 +133,16 @@ impl Streams {
         self.readiness.request_shutdown();
     }
 
-    /// Ends every blocking read for good, and writes out what the enclave's last lines have.
+    /// How often the disk was used.
+    pub(crate) fn disk_statistics(&self) -> DiskStatistics {
+        self.offer.disk.statistics()
+    }
+
+    /// Ends every blocking read for good, closes the disk's file, and writes out what the enclave's last lines have.
     pub(crate) fn stop(&self) {
         self.listening.close();
         self.readiness.stop();
+        self.offer.disk.close();
         for fd in [FD_STDOUT, FD_STDERR] {
             if let Ok(stream) = self.find(fd)
                 && let Stream::Output(output) = &*stream
@@ -136,6 +150,10 @@ impl Streams {
                 output.end();
             }
         }
+    }
+
+    fn service(&self, kind: StreamKind, service: Arc<dyn Service>) -> Stream {
+        Stream::Service(kind, ServiceStream::new(service))
     }
 
     fn add(&self, open: impl FnOnce(u64) -> Result<Stream, UsercallError>) -> Result<u64, UsercallError> {
@@ -158,6 +176,9 @@ pub(crate) struct Offer {
     pub(crate) listen: SocketAddr,
     pub(crate) configuration: Arc<Configuration>,
     pub(crate) quotes: Arc<Quotes>,
+    pub(crate) disk: Arc<Disk>,
+    /// `None` where the host was started without one.
+    pub(crate) tpm: Option<Arc<Tpm>>,
 }
 
 /// An accepted connection.
@@ -177,8 +198,7 @@ pub(crate) enum Stream {
     Listener(Arc<TcpListener>),
     Socket(TcpStream),
     Readiness(Arc<Readiness>),
-    Configuration(ServiceStream),
-    Quotes(ServiceStream),
+    Service(StreamKind, ServiceStream),
 }
 
 impl Stream {
@@ -188,8 +208,7 @@ impl Stream {
             Self::Listener(_) => StreamKind::Listener,
             Self::Socket(_) => StreamKind::Socket,
             Self::Readiness(_) => StreamKind::Readiness,
-            Self::Configuration(_) => StreamKind::Configuration,
-            Self::Quotes(_) => StreamKind::Quotes,
+            Self::Service(kind, _) => *kind,
         }
     }
 
@@ -203,9 +222,7 @@ impl Stream {
             Self::Output(_) | Self::Listener(_) => Err(UsercallError::InvalidInput),
             Self::Socket(socket) => Ok(into.receive(socket.as_fd())?),
             Self::Readiness(readiness) => Ok(into.copy_from(&readiness.wait(into.len())?)),
-            Self::Configuration(service) | Self::Quotes(service) => {
-                Ok(into.copy_from(&service.read(into.len())))
-            }
+            Self::Service(_, service) => Ok(service.read(|bytes| into.copy_from(bytes))),
         }
     }
 
@@ -226,7 +243,7 @@ impl Stream {
                 readiness.wake();
                 Ok(from.len())
             }
-            Self::Configuration(service) | Self::Quotes(service) => service.write(&from.to_vec(MAX_COPY)),
+            Self::Service(_, service) => service.write(from),
         }
     }
 }
@@ -234,7 +251,7 @@ impl Stream {
 /// Most streams at a time.
 const MAX_STREAMS: usize = 65_536;
 
-/// Most bytes that a write to anything but a socket takes at once. Also what an interference sees of a write.
+/// Most bytes that a write to standard output takes at once. Also what an interference sees of a write.
 pub(crate) const MAX_COPY: usize = 2 << 20;
 
 #[cfg(test)]

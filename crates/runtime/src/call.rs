@@ -8,7 +8,7 @@ use cloister_api::Limits;
 use cloister_values::{
     argument_cost, arguments_from_json, arguments_from_wave, result_to_json, result_to_wave,
 };
-use cloister_wasi::{LogSink, WasiCtx};
+use cloister_wasi::{LogSink, Storage, WasiCtx};
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,6 +30,8 @@ pub struct Call<'a> {
     pub environment: Arc<[(String, String)]>,
     /// Takes the guest's standard output and error, as far as [`Limits::log`] goes.
     pub log: Arc<dyn LogSink>,
+    /// What the guest keeps between calls. Whoever answers the call commits it first, where [`Storage::used`] says so.
+    pub storage: Option<Storage>,
 }
 
 impl fmt::Debug for Call<'_> {
@@ -133,8 +135,11 @@ impl Program {
         let limits = call.limits;
         let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX);
         let log = LimitedLog::new(Arc::clone(&call.log), limits.log);
-        let wasi =
-            WasiCtx::builder().environment(Arc::clone(&call.environment)).output(Arc::new(log)).build();
+        let wasi = WasiCtx::builder()
+            .environment(Arc::clone(&call.environment))
+            .output(Arc::new(log))
+            .storage(call.storage.clone())
+            .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(handles);
         let bounds = Bounds::new(limits, claim);

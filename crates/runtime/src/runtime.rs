@@ -1,4 +1,5 @@
 use crate::DeployError;
+use crate::artifact::{self, ArtifactSeal, RestoreError};
 use crate::engine::engine;
 use crate::exports::Exports;
 use crate::guest::{Guest, linker};
@@ -12,7 +13,7 @@ use sha2::{Digest, Sha256};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
@@ -57,6 +58,7 @@ pub struct Runtime {
     compiling: Mutex<()>,
     compiled: AtomicU64,
     refused: AtomicU64,
+    restored: AtomicU64,
 }
 
 impl Runtime {
@@ -69,8 +71,17 @@ impl Runtime {
         let linker = linker(&engine).map_err(failed)?;
         let pool = CodePool::new(settings.code_pool);
         let heap = CallHeap::new(settings.call_heap);
-        let (compiled, refused) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { engine, linker, heap, pool, settings, compiling: Mutex::new(()), compiled, refused })
+        Ok(Self {
+            engine,
+            linker,
+            heap,
+            pool,
+            settings,
+            compiling: Mutex::new(()),
+            compiled: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            restored: AtomicU64::new(0),
+        })
     }
 
     /// Makes a callable program of the bytes of a component. Blocks for as long as compiling takes: seconds for each
@@ -89,50 +100,103 @@ impl Runtime {
         prepared
     }
 
+    /// Makes a program of a component's bytes and what [`Program::artifact`] once answered for it. Compiles nothing, and
+    /// else checks what [`prepare`](Self::prepare) checks.
+    ///
+    /// # Errors
+    ///
+    /// Says why not. Nothing was kept then, and `prepare` can be tried with the same component.
+    pub fn restore(
+        &self,
+        wasm: &[u8],
+        artifact: &[u8],
+        seal: &ArtifactSeal,
+    ) -> Result<Program, RestoreError> {
+        let restored = catch_unwind(AssertUnwindSafe(|| self.restore_unguarded(wasm, artifact, seal)));
+        let restored = restored.unwrap_or(Err(DeployError::Internal.into()));
+        if restored.is_ok() {
+            self.restored.fetch_add(1, Ordering::Relaxed);
+        }
+        restored
+    }
+
     /// What the runtime holds now, and what it did so far.
     pub fn statistics(&self) -> Statistics {
         Statistics {
             pool: self.pool.statistics(),
             compiled: self.compiled.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
+            restored: self.restored.load(Ordering::Relaxed),
         }
     }
 
     fn prepare_unguarded(&self, wasm: &[u8], progress: &dyn Progress) -> Result<Program, DeployError> {
+        let checked = self.check(wasm, |inspection| self.check_size(inspection))?;
+        let turn = self.wait_for_turn(progress);
+        // Other components were perhaps compiled meanwhile.
+        self.check_size(&checked.inspection)?;
+        progress.compiling(checked.inspection.functions);
+        let start = Instant::now();
+        let component = self.compile(wasm, &checked.inspection)?;
+        let compile_time = start.elapsed();
+        drop(turn);
+        self.link(checked, &component, compile_time)
+    }
+
+    fn restore_unguarded(
+        &self,
+        wasm: &[u8],
+        artifact: &[u8],
+        seal: &ArtifactSeal,
+    ) -> Result<Program, RestoreError> {
+        let checked = self.check(wasm, |_| Ok(self.pool.has_room(artifact.len())?))?;
+        let (component, header) = artifact::load(&self.engine, artifact, seal, &checked.code_hash)?;
+        Ok(self.link(checked, &component, header.compile_time)?)
+    }
+
+    /// All that can be said of a component without compiling it. `fits` decides by its size.
+    fn check(
+        &self,
+        wasm: &[u8],
+        fits: impl FnOnce(&Inspection) -> Result<(), DeployError>,
+    ) -> Result<Checked, DeployError> {
         if wasm.len() > self.settings.max_component {
             return Err(DeployError::TooLarge { size: wasm.len(), limit: self.settings.max_component });
         }
         let inspection = inspect(wasm)?;
         check_imports(&inspection.imports, cloister_wasi::supported_interfaces())?;
-        self.check_size(&inspection)?;
-        let wit = wit_text(wasm)?;
+        fits(&inspection)?;
+        Ok(Checked {
+            wit: wit_text(wasm)?,
+            inspection,
+            code_hash: Sha256::digest(wasm).into(),
+            size: wasm.len(),
+        })
+    }
 
-        let turn = self.wait_for_turn(progress);
-        // Other components were perhaps compiled meanwhile.
-        self.check_size(&inspection)?;
-        progress.compiling(inspection.functions);
-        let start = Instant::now();
-        let component = self.compile(wasm, &inspection)?;
-        let compile_time = start.elapsed();
-        drop(turn);
-
-        let code_bytes = native_bytes(&component);
+    fn link(
+        &self,
+        checked: Checked,
+        component: &Component,
+        compile_time: Duration,
+    ) -> Result<Program, DeployError> {
+        let code_bytes = native_bytes(component);
         let hold = self.pool.hold(code_bytes)?;
         let pre = self
             .linker
-            .instantiate_pre(&component)
+            .instantiate_pre(component)
             .map_err(|error| DeployError::ImportMismatch { message: format!("{error:#}") })?;
         Ok(Program::new(Parts {
-            exports: Exports::of(&component, &self.engine)?,
+            exports: Exports::of(component, &self.engine)?,
             pre,
             heap: self.heap.clone(),
             hold,
-            code_hash: Sha256::digest(wasm).into(),
-            size: wasm.len(),
+            code_hash: checked.code_hash,
+            size: checked.size,
             code_bytes,
             compile_time,
-            imports: inspection.imports.into_iter().map(|import| import.name).collect(),
-            wit,
+            imports: checked.inspection.imports.into_iter().map(|import| import.name).collect(),
+            wit: checked.wit,
         }))
     }
 
@@ -183,6 +247,14 @@ impl std::fmt::Debug for Runtime {
     }
 }
 
+/// A component that was found good, as far as one can see before it is native code.
+struct Checked {
+    inspection: Inspection,
+    wit: String,
+    code_hash: [u8; 32],
+    size: usize,
+}
+
 /// Hears how far a deploy is.
 pub trait Progress {
     /// Another component is being compiled; this one is behind it.
@@ -205,6 +277,8 @@ pub struct Statistics {
     pub compiled: u64,
     /// Components refused, for whatever reason.
     pub refused: u64,
+    /// Programs made of artifacts, without compiling.
+    pub restored: u64,
 }
 
 /// The engine cannot run here.

@@ -10,6 +10,8 @@ wasmtime::component::bindgen!({
     imports: { default: async | trappable },
     require_store_data_send: true,
     trappable_error_type: {
+        "wasi:filesystem/types.error-code" => crate::filesystem::Failure,
+        "wasi:keyvalue/store.error" => crate::keyvalue::Failure,
         "wasi:io/streams.stream-error" => wasmtime_wasi_io::streams::StreamError,
     },
     with: {
@@ -21,5 +23,6 @@ wasmtime::component::bindgen!({
         "wasi:io/poll.pollable": wasmtime_wasi_io::poll::DynPollable,
         "wasi:io/streams.input-stream": wasmtime_wasi_io::streams::DynInputStream,
         "wasi:io/streams.output-stream": wasmtime_wasi_io::streams::DynOutputStream,
+        "wasi:keyvalue/store.bucket": crate::keyvalue::Bucket,
     },
 });

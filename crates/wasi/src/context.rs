@@ -7,27 +7,30 @@ use wasmtime::component::ResourceTable;
 use crate::HostFuel;
 use crate::log::{Discard, LogSink};
 use crate::stdio::Stdin;
+use crate::storage::Storage;
 
-/// What one call of a guest sees through WASI: arguments, environment, standard streams.
+/// What one call of a guest sees through WASI: arguments, environment, standard streams, and what it keeps.
 ///
-/// There is no initial working directory, no terminal and no preopened directory.
+/// There is no initial working directory and no terminal. The one preopened directory is [`Storage`]'s, `/`.
 #[derive(Debug)]
 pub struct WasiCtx {
     pub(crate) arguments: Arc<[String]>,
     pub(crate) environment: Arc<[(String, String)]>,
     pub(crate) stdin: Stdin,
     pub(crate) output: Output,
+    pub(crate) storage: Option<Storage>,
     pub(crate) host_fuel: HostFuel,
 }
 
 impl WasiCtx {
-    /// Starts from no arguments, an empty environment, an empty standard input and discarded output.
+    /// Starts from no arguments, an empty environment, an empty standard input, discarded output and no storage.
     pub fn builder() -> WasiCtxBuilder {
         WasiCtxBuilder {
             arguments: Arc::default(),
             environment: Arc::default(),
             stdin: Bytes::new(),
             output: Output(Arc::new(Discard)),
+            storage: None,
         }
     }
 
@@ -37,13 +40,14 @@ impl WasiCtx {
     }
 }
 
-/// Settings of a [`WasiCtx`]. A clone costs four reference counts: keep one per app, build one context per call.
+/// Settings of a [`WasiCtx`]. A clone costs a few reference counts: keep one per app, build one context per call.
 #[derive(Clone, Debug)]
 pub struct WasiCtxBuilder {
     arguments: Arc<[String]>,
     environment: Arc<[(String, String)]>,
     stdin: Bytes,
     output: Output,
+    storage: Option<Storage>,
 }
 
 impl WasiCtxBuilder {
@@ -71,6 +75,12 @@ impl WasiCtxBuilder {
         Self { output: Output(output), ..self }
     }
 
+    /// What the guest keeps between calls. Without it no directory is open and no bucket can be opened.
+    #[must_use]
+    pub fn storage(self, storage: Option<Storage>) -> Self {
+        Self { storage, ..self }
+    }
+
     /// A context for one store.
     pub fn build(self) -> WasiCtx {
         WasiCtx {
@@ -78,6 +88,7 @@ impl WasiCtxBuilder {
             environment: self.environment,
             stdin: Stdin::new(self.stdin),
             output: self.output,
+            storage: self.storage,
             host_fuel: HostFuel::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! `wasi:*@0.2` for guests.
 //!
-//! Served: `wasi:cli`, `wasi:clocks`, `wasi:io`, `wasi:random`, and `wasi:filesystem` with no preopened directory.
+//! Served: `wasi:cli`, `wasi:clocks`, `wasi:io`, `wasi:random`, and `wasi:filesystem` and `wasi:keyvalue` over the app's own
+//! [`Storage`].
 //! Wasmtime's linker matches any `0.2.x` that a guest's tools stamped. What a guest asks of the host costs
 //! fuel, see [`HostFuel`], and no single call makes the host allocate more than a named constant allows.
 #![forbid(unsafe_code)]
@@ -12,10 +13,12 @@ mod context;
 mod error;
 mod filesystem;
 mod io;
+mod keyvalue;
 mod log;
 mod metering;
 mod random;
 mod stdio;
+mod storage;
 
 pub use cli::Exit;
 pub use context::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -24,6 +27,7 @@ pub use io::{MAX_POLLABLES_PER_POLL, MAX_READ_BYTES};
 pub use log::{BoundedLog, CapturedLog, LogSink, Stdio};
 pub use metering::{BYTE_FUEL, CALL_FUEL, HostFuel, YIELD_FUEL, settle_host_fuel};
 pub use random::MAX_RANDOM_BYTES;
+pub use storage::{Durability, Storage, Unavailable};
 
 use wasmtime::component::{HasData, Linker};
 
@@ -68,6 +72,9 @@ const SUPPORTED_INTERFACES: &[&str] = &[
     "wasi:io/error@0.2.12",
     "wasi:io/poll@0.2.12",
     "wasi:io/streams@0.2.12",
+    "wasi:keyvalue/atomics@0.2.0-draft",
+    "wasi:keyvalue/batch@0.2.0-draft",
+    "wasi:keyvalue/store@0.2.0-draft",
     "wasi:random/insecure-seed@0.2.12",
     "wasi:random/insecure@0.2.12",
     "wasi:random/random@0.2.12",

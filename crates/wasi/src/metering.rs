@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use wasmtime::{CallHook, StoreContextMut, Trap};
 
 use crate::WasiView;
@@ -14,6 +17,7 @@ pub struct HostFuel {
     due: u64,
     /// Level of fuel at which the next charge lets other tasks run.
     yield_at: Option<u64>,
+    debts: Debts,
 }
 
 impl HostFuel {
@@ -40,6 +44,7 @@ impl HostFuel {
     /// # Errors
     /// [`Trap::OutOfFuel`] when the guest has less left; all that it has is taken then.
     pub async fn charge(&mut self, fuel: u64) -> wasmtime::Result<()> {
+        let fuel = fuel.saturating_add(self.debts.take());
         let left = self.left.saturating_sub(self.due);
         if fuel > left {
             self.due = self.left;
@@ -54,11 +59,40 @@ impl HostFuel {
         }
         Ok(())
     }
+
+    #[cfg(test)]
+    pub(crate) fn with_left(left: u64) -> Self {
+        Self { left, ..Self::default() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn due(&self) -> u64 {
+        self.due
+    }
+
+    /// For what works on the guest's behalf without a chance to charge it.
+    pub(crate) fn debts(&self) -> Debts {
+        self.debts.clone()
+    }
 }
 
 impl Default for HostFuel {
     fn default() -> Self {
-        Self { left: u64::MAX, due: 0, yield_at: None }
+        Self { left: u64::MAX, due: 0, yield_at: None, debts: Debts::default() }
+    }
+}
+
+/// What streams did for the guest. The next charge collects it. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Debts(Arc<AtomicU64>);
+
+impl Debts {
+    pub(crate) fn add(&self, fuel: u64) {
+        self.0.fetch_add(fuel, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -106,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_charge_beyond_what_is_left_takes_everything() {
-        let mut fuel = HostFuel { left: 100, due: 40, yield_at: None };
+        let mut fuel = HostFuel { left: 100, due: 40, yield_at: None, ..HostFuel::default() };
         let refused = poll(fuel.charge(61)).map(|r| r.unwrap_err().downcast::<Trap>().unwrap());
         assert_eq!(refused, Poll::Ready(Trap::OutOfFuel));
         assert_eq!(fuel.due, 100);
@@ -114,27 +148,37 @@ mod tests {
 
     #[test]
     fn a_charge_of_all_that_is_left_is_paid() {
-        let mut fuel = HostFuel { left: 100, due: 40, yield_at: None };
+        let mut fuel = HostFuel { left: 100, due: 40, yield_at: None, ..HostFuel::default() };
         assert!(matches!(poll(fuel.charge(60)), Poll::Ready(Ok(()))));
         assert_eq!(fuel.due, 100);
     }
 
     #[test]
     fn bytes_without_end_are_refused_not_wrapped() {
-        let mut fuel = HostFuel { left: u64::MAX - 1, due: 0, yield_at: None };
+        let mut fuel = HostFuel { left: u64::MAX - 1, due: 0, yield_at: None, ..HostFuel::default() };
         assert!(matches!(poll(fuel.charge_call(u64::MAX)), Poll::Ready(Err(_))));
     }
 
     #[test]
+    fn debts_are_paid_with_the_next_charge() {
+        let mut fuel = HostFuel { left: 100, due: 0, yield_at: None, ..HostFuel::default() };
+        fuel.debts().add(30);
+        fuel.debts().add(10);
+        assert!(poll(fuel.charge(1)).is_ready());
+        assert!(poll(fuel.charge(1)).is_ready());
+        assert_eq!(fuel.due, 42);
+    }
+
+    #[test]
     fn the_executor_gets_its_turn_once_per_interval() {
-        let mut fuel = HostFuel { left: 10 * YIELD_FUEL, due: 0, yield_at: None };
+        let mut fuel = HostFuel { left: 10 * YIELD_FUEL, due: 0, yield_at: None, ..HostFuel::default() };
         let yields = (0..100).filter(|_| poll(fuel.charge(YIELD_FUEL / 20)).is_pending()).count();
         assert_eq!(yields, 4);
     }
 
     #[test]
     fn what_the_guest_burns_itself_counts_towards_the_interval() {
-        let mut fuel = HostFuel { left: 10 * YIELD_FUEL, due: 0, yield_at: None };
+        let mut fuel = HostFuel { left: 10 * YIELD_FUEL, due: 0, yield_at: None, ..HostFuel::default() };
         assert!(poll(fuel.charge(1)).is_ready());
         (fuel.left, fuel.due) = (8 * YIELD_FUEL, 0);
         assert!(poll(fuel.charge(1)).is_pending());

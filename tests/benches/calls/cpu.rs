@@ -2,7 +2,7 @@
 //! no compiling and no transport.
 
 use crate::table::{Table, times};
-use crate::wasmtime::Wasmtime;
+use crate::wasmtime::{RESTRAINED, Wasmtime};
 use crate::{component, median};
 use anyhow::{Result, ensure};
 use cloister_api::{AppName, DeploySettings, Limits};
@@ -125,24 +125,6 @@ const WORK: [Work; 4] = [
     Work { export: "fibonacci", less: 38, more: 40 },
     Work { export: "matrix", less: 300, more: 800 },
     Work { export: "sort", less: 2_000_000, more: 8_000_000 },
-];
-
-/// What the image asks of Wasmtime: fuel, no signals, no reserved address space, canonical NaNs.
-const RESTRAINED: [&str; 14] = [
-    "-W",
-    "fuel=1000000000000000",
-    "-O",
-    "signals-based-traps=n",
-    "-O",
-    "memory-reservation=0",
-    "-O",
-    "memory-guard-size=0",
-    "-O",
-    "memory-reservation-for-growth=1048576",
-    "-O",
-    "memory-init-cow=n",
-    "-W",
-    "nan-canonicalization=y",
 ];
 
 /// The most that an image of the default settings allows.

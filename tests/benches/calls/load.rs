@@ -8,6 +8,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,7 +22,7 @@ pub(crate) struct Question {
     pub(crate) address: SocketAddr,
     pub(crate) method: Method,
     pub(crate) path: &'static str,
-    pub(crate) body: &'static str,
+    pub(crate) body: Cow<'static, str>,
     pub(crate) answer: &'static str,
 }
 
@@ -34,32 +35,35 @@ pub(crate) enum Transport {
 
 /// Open connections to one server.
 #[derive(Debug)]
-pub(crate) struct Load {
-    question: Question,
-    connections: Vec<SendRequest<Full<Bytes>>>,
-}
+pub(crate) struct Load(Vec<(Question, SendRequest<Full<Bytes>>)>);
 
 impl Load {
-    /// Opens connections.
+    /// Opens connections that all ask the same.
     pub(crate) async fn open(question: &Question, connections: usize) -> Result<Self> {
-        let mut load = Self { question: question.clone(), connections: Vec::new() };
-        for _ in 0..connections {
-            load.connections.push(connect(question).await?);
+        Self::open_each(std::iter::repeat_n(question.clone(), connections)).await
+    }
+
+    /// Opens a connection for each question.
+    pub(crate) async fn open_each(questions: impl IntoIterator<Item = Question>) -> Result<Self> {
+        let mut connections = Vec::new();
+        for question in questions {
+            let connection = connect(&question).await?;
+            connections.push((question, connection));
         }
-        Ok(load)
+        Ok(Self(connections))
     }
 
     /// Asks again and again on every connection, until so much time has passed.
     pub(crate) async fn run(&mut self, duration: Duration) -> Result<Sample> {
         let began = Instant::now();
         let mut clients = JoinSet::new();
-        for connection in self.connections.drain(..) {
-            clients.spawn(repeat(connection, self.question.clone(), began + duration));
+        for (question, connection) in self.0.drain(..) {
+            clients.spawn(repeat(question, connection, began + duration));
         }
         let mut sample = Sample::default();
         while let Some(client) = clients.join_next().await {
-            let (connection, latencies) = client??;
-            self.connections.push(connection);
+            let (question, connection, latencies) = client??;
+            self.0.push((question, connection));
             sample.latencies.extend(latencies);
         }
         sample.elapsed = began.elapsed();
@@ -75,6 +79,10 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
+    pub(crate) fn new(latencies: Vec<Duration>, elapsed: Duration) -> Self {
+        Self { latencies, elapsed }
+    }
+
     pub(crate) fn add(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.elapsed += other.elapsed;
@@ -122,10 +130,10 @@ async fn handshake(
 }
 
 async fn repeat(
-    mut connection: SendRequest<Full<Bytes>>,
     question: Question,
+    mut connection: SendRequest<Full<Bytes>>,
     end: Instant,
-) -> Result<(SendRequest<Full<Bytes>>, Vec<Duration>)> {
+) -> Result<(Question, SendRequest<Full<Bytes>>, Vec<Duration>)> {
     let mut latencies = Vec::new();
     let mut began = Instant::now();
     while began < end {
@@ -134,7 +142,7 @@ async fn repeat(
             .uri(question.path)
             .header(HOST, "localhost")
             .header(CONTENT_TYPE, "application/json")
-            .body(Full::from(question.body))?;
+            .body(Full::from(question.body.clone().into_owned()))?;
         connection.ready().await?;
         let response = connection.send_request(request).await?;
         let status = response.status();
@@ -145,5 +153,5 @@ async fn repeat(
         latencies.push(now - began);
         began = now;
     }
-    Ok((connection, latencies))
+    Ok((question, connection, latencies))
 }

@@ -6,11 +6,12 @@
 mod compile;
 mod cpu;
 mod load;
+mod machine;
 mod requests;
 mod table;
 mod wasmtime;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use cloister_tests::{Enclave, Setup};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use wasmtime::Wasmtime;
 fn main() -> Result<()> {
     let scope = if std::env::args().any(|argument| argument == "--all") { Scope::All } else { Scope::Quick };
     let wasmtime = Wasmtime::given();
-    println!("machine   {}", machine()?);
+    println!("machine   {}", machine::name()?);
     println!("wasmtime  {}", wasmtime.version()?);
 
     let began = Instant::now();
@@ -51,15 +52,6 @@ enum Scope {
 
 fn load_time(enclave: &Enclave) -> Duration {
     enclave.running().statistics().load_time
-}
-
-fn machine() -> Result<String> {
-    let information = std::fs::read_to_string("/proc/cpuinfo").context("cannot read /proc/cpuinfo")?;
-    let model = information
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
-        .map_or("an unnamed processor", |(_, model)| model.trim());
-    Ok(format!("{model}, {} cores", std::thread::available_parallelism()?))
 }
 
 /// Where a built example lies.

@@ -22,10 +22,10 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime) -> Result<()
         address: enclave.address(),
         method: Method::POST,
         path: "/v1/apps/bench/calls/add",
-        body: "[2, 3]",
+        body: "[2, 3]".into(),
         answer: "\"result\":5,",
     };
-    let health = Question { method: Method::GET, path: "/v1/health", body: "", answer: "ok", ..call.clone() };
+    let health = Question { method: Method::GET, path: "/v1/health", body: "".into(), answer: "ok", ..call.clone() };
     let served = Question {
         transport: Transport::Tcp,
         address: server.address,

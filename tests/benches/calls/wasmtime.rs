@@ -95,3 +95,21 @@ fn first_address(child: &mut Child) -> Result<SocketAddr> {
 fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path is not UTF-8")
 }
+
+/// What the image asks of Wasmtime: fuel, no signals, no reserved address space, canonical NaNs.
+pub(crate) const RESTRAINED: [&str; 14] = [
+    "-W",
+    "fuel=1000000000000000",
+    "-O",
+    "signals-based-traps=n",
+    "-O",
+    "memory-reservation=0",
+    "-O",
+    "memory-guard-size=0",
+    "-O",
+    "memory-reservation-for-growth=1048576",
+    "-O",
+    "memory-init-cow=n",
+    "-W",
+    "nan-canonicalization=y",
+];

@@ -9,4 +9,5 @@ mod examples;
 mod hostile_clients;
 mod hostile_guests;
 mod lying_host;
+mod storage;
 mod trust;

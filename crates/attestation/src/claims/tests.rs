@@ -67,8 +67,10 @@ fn every_changed_byte_is_noticed() {
 #[test]
 fn other_versions_are_named() {
     let mut encoded = example().encode().unwrap();
-    encoded[2] = 2;
-    assert_eq!(Claims::decode(&encoded), Err(ClaimsError::Version(2)));
+    for other in [1, 3] {
+        encoded[2] = other;
+        assert_eq!(Claims::decode(&encoded), Err(ClaimsError::Version(other.into())));
+    }
 }
 
 #[test]
@@ -77,6 +79,29 @@ fn unknown_claims_are_refused() {
     encoded[0] += 1;
     encoded.extend_from_slice(&[9, 0]);
     assert!(matches!(Claims::decode(&encoded), Err(ClaimsError::Shape { .. })));
+}
+
+#[test]
+fn unknown_freshness_anchors_are_refused() {
+    let claims = Claims { freshness: Freshness::None, ..example() };
+    let encoded = claims.encode().unwrap();
+    let at = encoded.windows(3).position(|window| window == [7, 0, 8]).unwrap() + 1;
+    let identity = [&[0x58, 32][..], &[0x79; 32]].concat();
+    let with = |anchor: &[u8]| [&encoded[..at], anchor, &encoded[at + 1..]].concat();
+    let tpm = Claims { freshness: Freshness::Tpm { identity: [0x79; 32] }, ..example() };
+    assert_eq!(Claims::decode(&with(&[&[0x82, 1], &identity[..]].concat())), Ok(tpm));
+    for bad in [
+        vec![1],
+        vec![0xf6],
+        vec![0x81, 1],
+        vec![0x82, 0, 0x58, 0],
+        [&[0x82, 2], &identity[..]].concat(),
+        [&[0x81, 1], &identity[..]].concat(),
+        [&[0x83, 1], &identity[..], &[0]].concat(),
+        [&[0x82, 1, 0x58, 31], &[0x79; 31][..]].concat(),
+    ] {
+        assert!(matches!(Claims::decode(&with(&bad)), Err(ClaimsError::Shape { .. })), "{bad:02x?}");
+    }
 }
 
 #[test]
@@ -139,22 +164,23 @@ fn any_claims() -> impl Strategy<Value = Claims> {
     let owners = proptest::collection::btree_set(any::<[u8; 32]>(), 0..4);
     let volume = proptest::option::of((any::<u64>(), any::<[u8; 32]>()));
     let apps = proptest::collection::btree_map("[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", any_limits(), 0..4);
-    (any::<[u8; 32]>(), any::<[u8; 16]>(), any::<u64>(), owners, volume, apps).prop_map(
-        |(hash, id, told_time, owners, volume, apps)| Claims {
+    let anchor = proptest::option::of(any::<[u8; 32]>());
+    (any::<[u8; 32]>(), any::<[u8; 16]>(), any::<u64>(), owners, volume, anchor, apps).prop_map(
+        |(hash, id, told_time, owners, volume, anchor, apps)| Claims {
             tls_key: hash,
             session_key: [hash[0]; POINT_LEN],
             boot: Boot { id, told_time },
             configuration: hash,
             owners: owners.into_iter().collect(),
             volume: volume.map(|(epoch, root)| Volume { epoch, root }),
-            freshness: Freshness::None,
+            freshness: anchor.map_or(Freshness::None, |identity| Freshness::Tpm { identity }),
             apps: apps.into_iter().map(|(name, limits)| AppClaims { limits, ..app(&name) }).collect(),
         },
     )
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {
-    (any::<[u64; 6]>(), any::<[u32; 2]>()).prop_map(|(wide, narrow)| Limits {
+    (any::<[u64; 8]>(), any::<[u32; 2]>()).prop_map(|(wide, narrow)| Limits {
         fuel: wide[0],
         memory: wide[1],
         table_elements: wide[2],
@@ -163,6 +189,8 @@ fn any_limits() -> impl Strategy<Value = Limits> {
         result: wide[3],
         log: wide[4],
         wall_time_ms: wide[5],
+        storage: wide[6],
+        files: wide[7],
     })
 }
 
@@ -187,8 +215,8 @@ fn example() -> Claims {
         boot: Boot { id: [0xb0; 16], told_time: 1_800_000_000 },
         configuration: [0xcf; 32],
         owners: vec![[0x0a; 32]],
-        volume: None,
-        freshness: Freshness::None,
+        volume: Some(Volume { epoch: 300, root: [0x40; 32] }),
+        freshness: Freshness::Tpm { identity: [0x79; 32] },
         apps: vec![app("hello")],
     }
 }

@@ -10,10 +10,10 @@ mod policy;
 mod report;
 
 pub use dcap_qvl::{QuoteCollateralV3 as Collateral, TcbStatus};
-pub use policy::{Measurement, Policy, TrustAnchor};
+pub use policy::{FreshnessDemand, Measurement, Policy, TrustAnchor};
 pub use report::{Check, CheckResult, Outcome, Platform, VerificationReport};
 
-use crate::{Claims, HASH_LEN, SessionBinding};
+use crate::{Claims, HASH_LEN, SessionBinding, Volume};
 use cloister_api::AppName;
 use extract::Extracted;
 use rustls_pki_types::CertificateDer;
@@ -26,7 +26,9 @@ pub struct Presented<'a> {
     pub claims: &'a [u8],
     /// DCAP quote over them.
     pub quote: &'a [u8],
-    /// By the session key that the claims name, over the session binding.
+    /// The state of the volume at this moment.
+    pub volume: Option<Volume>,
+    /// By the session key that the claims name, over the session binding, the claims and the state of the volume.
     pub signature: &'a [u8],
 }
 
@@ -47,6 +49,7 @@ pub struct Observed<'a> {
 pub struct Verified {
     claims: Claims,
     measurement: [u8; HASH_LEN],
+    volume: Option<Volume>,
     report: VerificationReport,
 }
 
@@ -59,6 +62,11 @@ impl Verified {
     /// MRENCLAVE.
     pub fn mrenclave(&self) -> &[u8; HASH_LEN] {
         &self.measurement
+    }
+
+    /// The state of the volume when the session was bound; `None` where the enclave keeps nothing.
+    pub fn volume(&self) -> Option<Volume> {
+        self.volume
     }
 
     /// Every check with its outcome.
@@ -92,7 +100,9 @@ pub fn verify(
     let extracted = Extracted::new(presented, observed, collateral, &policy.anchor, now);
     let report = compare::compare(&extracted, presented, observed, policy);
     match (report.accepted(), extracted.claims, extracted.quote) {
-        (true, Ok(claims), Ok(quote)) => Ok(Verified { claims, measurement: quote.mr_enclave, report }),
+        (true, Ok(claims), Ok(quote)) => {
+            Ok(Verified { claims, measurement: quote.mr_enclave, volume: presented.volume, report })
+        }
         _ => Err(Refused { report: Box::new(report) }),
     }
 }

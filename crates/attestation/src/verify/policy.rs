@@ -13,13 +13,27 @@ pub struct Policy {
     pub tcb: Vec<TcbStatus>,
     /// SHA-256 of the `.wasm` that has to answer under each of these names.
     pub apps: BTreeMap<AppName, [u8; HASH_LEN]>,
+    /// The oldest state of the volume that is acceptable: a number of commits, such as the one of the last call whose
+    /// result must not be forgotten.
+    pub minimum_epoch: Option<u64>,
+    /// Root of the only acceptable state of the volume. It covers the epoch, so it pins both.
+    pub volume_root: Option<[u8; HASH_LEN]>,
+    pub freshness: FreshnessDemand,
 }
 
 impl Policy {
     /// A policy with the two decisions that nobody can make for a relying party: whose hardware, and which image.
-    /// Of the rest it accepts an up-to-date platform alone, and expects no particular app.
+    /// Of the rest it accepts an up-to-date platform alone, and expects no particular app and no particular volume.
     pub fn new(anchor: TrustAnchor, mrenclave: Measurement) -> Self {
-        Self { anchor, mrenclave, tcb: vec![TcbStatus::UpToDate], apps: BTreeMap::new() }
+        Self {
+            anchor,
+            mrenclave,
+            tcb: vec![TcbStatus::UpToDate],
+            apps: BTreeMap::new(),
+            minimum_epoch: None,
+            volume_root: None,
+            freshness: FreshnessDemand::Any,
+        }
     }
 
     /// The same policy that expects this code under this app's name.
@@ -31,6 +45,24 @@ impl Policy {
     /// The same policy that accepts this status of the platform too.
     pub fn with_tcb_status(mut self, status: TcbStatus) -> Self {
         self.tcb.push(status);
+        self
+    }
+
+    /// The same policy that accepts no state of the volume before this epoch.
+    pub fn with_minimum_epoch(mut self, epoch: u64) -> Self {
+        self.minimum_epoch = Some(epoch);
+        self
+    }
+
+    /// The same policy that accepts the state of the volume with this root alone.
+    pub fn with_volume_root(mut self, root: [u8; HASH_LEN]) -> Self {
+        self.volume_root = Some(root);
+        self
+    }
+
+    /// The same policy that demands this of the volume's freshness anchor.
+    pub fn with_freshness(mut self, demand: FreshnessDemand) -> Self {
+        self.freshness = demand;
         self
     }
 }
@@ -54,4 +86,19 @@ pub enum Measurement {
     Exactly(Vec<[u8; HASH_LEN]>),
     /// Whatever it is. The report says that nobody asked.
     Any,
+}
+
+/// What has to keep the host from putting back an older state of the volume while the enclave is down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FreshnessDemand {
+    /// Whatever it is, nothing included. The report says that nobody asked.
+    #[default]
+    Any,
+    /// Nothing: the volume is expected to have no anchor.
+    None,
+    /// The counter of a TPM 2.0.
+    Tpm {
+        /// Which one. Where it is not given any will do, a TPM in software that the host can rewind included.
+        identity: Option<[u8; HASH_LEN]>,
+    },
 }

@@ -127,6 +127,9 @@ pub enum Check {
     CodeHash {
         app: AppName,
     },
+    Volume,
+    MinimumEpoch,
+    VolumeRoot,
     Freshness,
 }
 
@@ -145,6 +148,9 @@ impl fmt::Display for Check {
             Self::SessionBinding => "session binding",
             Self::CertificateCodeHash => "code hash in the certificate",
             Self::CodeHash { app } => return write!(f, "code hash of {app}"),
+            Self::Volume => "volume",
+            Self::MinimumEpoch => "minimum epoch",
+            Self::VolumeRoot => "volume root",
             Self::Freshness => "freshness",
         })
     }

@@ -5,7 +5,7 @@ mod service;
 mod usercalls;
 
 pub use net::{Listener, Stream};
-pub use service::{Quotes, configuration};
+pub use service::{Disk, Quotes, Tpm, configuration};
 
 use crate::HostError;
 

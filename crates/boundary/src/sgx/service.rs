@@ -1,6 +1,10 @@
-use super::usercalls::{self, Fd};
-use crate::HostError;
-use cloister_frames::{CONFIGURATION, QUOTES, QuoteRequest, QuoteResponse, decode_length, encode_length};
+use super::usercalls::{self, Fd, HostLane};
+use crate::disk::Lanes;
+use crate::{HostError, TpmFault};
+use cloister_frames::{
+    CONFIGURATION, DISK, MAX_TPM_MESSAGE, QUOTES, QuoteRequest, QuoteResponse, TPM, decode_length,
+    encode_length,
+};
 use std::io;
 
 /// The boot configuration, JSON.
@@ -31,6 +35,60 @@ impl Quotes {
     pub fn request(&mut self, request: &QuoteRequest) -> Result<QuoteResponse, HostError> {
         let answer = self.0.request(&request.encode())?;
         Ok(QuoteResponse::decode(&answer)?)
+    }
+}
+
+/// The disk that the host lends, for any number of threads at a time.
+#[derive(Debug)]
+pub struct Disk(Lanes<HostLane>);
+
+impl Disk {
+    /// Opens the disk.
+    ///
+    /// # Errors
+    /// [`HostError::Io`] where the host refuses it.
+    pub fn open() -> Result<Self, HostError> {
+        Ok(Self(Lanes::new(|| HostLane::connect(DISK))?))
+    }
+
+    pub(crate) fn lent(&self) -> &dyn cloister_volume::Disk {
+        &self.0
+    }
+}
+
+/// The TPM that the host lends.
+#[derive(Debug)]
+pub struct Tpm(Service);
+
+impl Tpm {
+    /// Opens the TPM.
+    ///
+    /// # Errors
+    /// [`HostError::Tpm`] where the host lends none.
+    pub fn open() -> Result<Self, HostError> {
+        match usercalls::connect(TPM) {
+            Ok(fd) => Ok(Self(Service(fd))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(HostError::Tpm(TpmFault::None)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The TPM's response to a command, at most [`MAX_TPM_MESSAGE`] bytes each. Blocks until the host answers; whether
+    /// the response is the TPM's, only its authorization can say.
+    ///
+    /// # Errors
+    /// [`HostError::Tpm`] where the command is too long or the host cannot reach the TPM, others where it does not
+    /// answer with a response. Open it again after an error.
+    pub fn transact(&mut self, command: &[u8]) -> Result<Vec<u8>, HostError> {
+        if command.len() > MAX_TPM_MESSAGE {
+            return Err(HostError::Tpm(TpmFault::TooLong));
+        }
+        let response = self.0.request(command)?;
+        match response.len() {
+            0 => Err(HostError::Tpm(TpmFault::Unreachable)),
+            1..=MAX_TPM_MESSAGE => Ok(response),
+            _ => Err(HostError::Unexpected),
+        }
     }
 }
 

@@ -1,8 +1,12 @@
 //! Usercalls with bounds: what `std` does with an abort, an allocation in host memory for each call, or a panic, is an
 //! error here, and the buffer in host memory is kept.
 
+use crate::disk::{LANE_LEN, Lane};
 use std::cell::RefCell;
+use std::fmt;
 use std::io;
+use std::ops::Range;
+use std::os::fortanix_sgx::mem::is_user_range;
 use std::os::fortanix_sgx::usercalls::alloc::User;
 use std::os::fortanix_sgx::usercalls::raw::{self, ByteBuffer, Error};
 
@@ -79,6 +83,73 @@ pub(crate) fn close(fd: Fd) {
     unsafe { raw::close(fd) }
 }
 
+/// A stream to a service with a buffer of [`LANE_LEN`] bytes in host memory that it keeps: one usercall moves all of it.
+pub(crate) struct HostLane {
+    fd: Fd,
+    buffer: User<[u8]>,
+}
+
+impl HostLane {
+    /// Opens the service.
+    ///
+    /// # Errors
+    /// As the host says; [`io::ErrorKind::OutOfMemory`] where it has no memory for the buffer.
+    pub(crate) fn connect(name: &str) -> io::Result<Self> {
+        let buffer = host_memory(LANE_LEN)?;
+        connect(name).map(|fd| Self { fd, buffer })
+    }
+}
+
+impl Lane for HostLane {
+    fn put(&mut self, at: usize, bytes: &[u8]) {
+        self.buffer[at..at + bytes.len()].copy_from_enclave(bytes);
+    }
+
+    fn take(&self, at: usize, into: &mut [u8]) {
+        self.buffer[at..at + into.len()].copy_to_enclave(into);
+    }
+
+    fn write(&mut self, part: Range<usize>) -> io::Result<usize> {
+        let part = &self.buffer[part];
+        // SAFETY: pointer and length are of host memory that the buffer owns.
+        let (result, length) = unsafe { raw::write(self.fd, part.as_ptr(), part.len()) };
+        check(result)?;
+        if length <= part.len() { Ok(length) } else { Err(lied_about_length()) }
+    }
+
+    fn read(&mut self, part: Range<usize>) -> io::Result<usize> {
+        let part = &mut self.buffer[part];
+        // SAFETY: pointer and length are of host memory that the buffer owns.
+        let (result, length) = unsafe { raw::read(self.fd, part.as_mut_ptr(), part.len()) };
+        check(result)?;
+        if length <= part.len() { Ok(length) } else { Err(lied_about_length()) }
+    }
+}
+
+impl Drop for HostLane {
+    fn drop(&mut self) {
+        close(self.fd);
+    }
+}
+
+impl fmt::Debug for HostLane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostLane").field("fd", &self.fd).finish_non_exhaustive()
+    }
+}
+
+/// Memory of the host; `User::uninitialized` would panic where there is none.
+fn host_memory(length: usize) -> io::Result<User<[u8]>> {
+    // SAFETY: allocating takes numbers.
+    let (result, start) = unsafe { raw::alloc(length, HOST_ALIGNMENT) };
+    check(result).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    if start.is_null() || !is_user_range(start, length) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the host lends memory that is not its own"));
+    }
+    // SAFETY: the memory lies outside the enclave, where everything may be overwritten; the host said that it is ours.
+    Ok(unsafe { User::<[u8]>::from_raw_parts(start, length) })
+}
+
 fn with_buffer<T>(use_it: impl FnOnce(&mut User<[u8]>) -> T) -> T {
     BUFFER.with(|buffer| use_it(&mut buffer.borrow_mut()))
 }
@@ -104,6 +175,9 @@ fn lied_about_length() -> io::Error {
 
 /// Bytes that one usercall moves at most: a TLS record with its overhead (RFC 8446, section 5.2) fits twice.
 const BUFFER_LEN: usize = 64 << 10;
+
+/// As `User<[u8]>` frees it.
+const HOST_ALIGNMENT: usize = 1;
 
 const ERRORS: &[(Error, io::ErrorKind)] = &[
     (Error::WouldBlock, io::ErrorKind::WouldBlock),

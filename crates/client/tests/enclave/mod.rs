@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use cloister_api::{EvidenceRequest, EvidenceResponse};
+use cloister_api::{EvidenceRequest, EvidenceResponse, VolumeState};
 use cloister_attestation::*;
 use cloister_client::{Client, Endpoint, Measurement, Policy, TrustAnchor};
 use http::{Request, Response, StatusCode};
@@ -38,6 +38,8 @@ pub struct FakeEnclave {
     pub tls_key: Arc<TlsKey>,
     pub session_key: Arc<SessionKey>,
     pub claims: Claims,
+    /// The volume's state at this moment, which sessions are bound with.
+    pub volume: Option<Volume>,
     pub quote: Vec<u8>,
     pub make_evidence: MakeEvidence,
     pub answer: Answer,
@@ -59,7 +61,7 @@ impl FakeEnclave {
             boot: Boot { id: [1; 16], told_time: 1 },
             configuration: [2; 32],
             owners: Vec::new(),
-            volume: None,
+            volume: Some(CLAIMED),
             freshness: Freshness::None,
             apps: vec![AppClaims {
                 name: "hello".parse().unwrap(),
@@ -76,6 +78,7 @@ impl FakeEnclave {
             tls_key: Arc::new(tls_key),
             session_key: Arc::new(session_key),
             claims,
+            volume: Some(PRESENT),
             quote: Vec::new(),
             make_evidence: Arc::new(FakeEnclave::evidence),
             answer: Arc::new(|_, _| Response::new(Bytes::from_static(b"{\"status\":\"ok\"}"))),
@@ -99,8 +102,10 @@ impl FakeEnclave {
     /// What an honest enclave answers.
     pub fn evidence(&self, binding: SessionBinding) -> EvidenceResponse {
         let claims = self.claims.encode().unwrap();
+        let state = |volume: Volume| VolumeState { epoch: volume.epoch, root: hex::encode(volume.root) };
         EvidenceResponse {
-            signature: BASE64_STANDARD.encode(self.session_key.sign(&binding, &claims).unwrap()),
+            signature: BASE64_STANDARD.encode(self.session_key.sign(&binding, &claims, self.volume).unwrap()),
+            volume: self.volume.map(state),
             claims: BASE64_STANDARD.encode(claims),
             quote: BASE64_STANDARD.encode(&self.quote),
             collateral: Some(serde_json::to_value(self.platform.collateral("UpToDate")).unwrap()),
@@ -289,3 +294,6 @@ impl ClientCertVerifier for AnyClient {
 
 pub const MRENCLAVE: [u8; 32] = [0xaa; 32];
 pub const CODE_HASH: [u8; 32] = [0xc0; 32];
+/// The volume when the claims were quoted, and when sessions begin.
+pub const CLAIMED: Volume = Volume { epoch: 3, root: [0x41; 32] };
+pub const PRESENT: Volume = Volume { epoch: 5, root: [0x42; 32] };

@@ -30,16 +30,18 @@ pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:
   cloister serve --owner ~/.config/cloister/key.pem
   cloister serve --image target/image/cloister.sgxs --listen 0.0.0.0:8443 --owner FINGERPRINT
+  cloister serve --owner FINGERPRINT --tpm /dev/tpmrm0
   cloister serve --device soft --state ./state --listen 127.0.0.1:0 --format json
 
 With --format json, one line says that the enclave is ready:
-  {\"event\":\"ready\",\"mrenclave\":\"…\",\"address\":\"127.0.0.1:8443\",\"device\":\"soft\",\"simulated_root\":\"…\"}
+  {\"event\":\"ready\",\"mrenclave\":\"…\",\"address\":\"127.0.0.1:8443\",\"device\":\"soft\",\"simulated_root\":\"…\",…}
 The first Ctrl-C or SIGTERM lets calls under way finish (--grace), the second stops at once.";
 
 pub(super) const DEPLOY_EXAMPLES: &str = "\
 Examples:
   cloister deploy hello.wasm
   cloister deploy target/wasm32-wasip2/release/my_app.wasm --name my-app --fuel 100M --memory 128MiB
+  cloister deploy ledger.wasm --storage 2GiB --files 100000
   API_KEY=secret cloister deploy hello.wasm --env API_KEY --env LANG=en --timeout 5s";
 
 pub(super) const REPLACE_EXAMPLES: &str = "\
@@ -78,6 +80,7 @@ Examples:
   cloister verify enclave.example.com --mrenclave HEX
   cloister verify --app hello --code-hash HEX --mrenclave HEX
   cloister verify --mrenclave HEX --allow-simulated ROOT_FINGERPRINT
+  cloister verify --min-epoch 1042 --freshness tpm:IDENTITY
 
 Exit code 4 if the enclave is refused.";
 
@@ -90,6 +93,13 @@ pub(super) const METRICS_EXAMPLES: &str = "\
 Examples:
   cloister metrics
   cloister metrics | grep fuel";
+
+pub(super) const VOLUME_EXAMPLES: &str = "\
+Examples:
+  cloister volume stats
+  cloister volume check
+  cloister volume backup --out monday.backup
+  cloister volume restore monday.backup --state ~/.local/state/cloister";
 
 pub(super) const KEYGEN_EXAMPLES: &str = "\
 Examples:

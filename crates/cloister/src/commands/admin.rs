@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::output::{self, Printer, printable};
 use crate::progress::Progress;
 use crate::settings::Settings;
+use cloister_api::Removal;
 use serde_json::json;
 
 /// Uploads a component, and shows how far it is until it answers calls.
@@ -49,15 +50,16 @@ pub(crate) async fn describe(
     printer.result(&app, || output::description(&app, printer.paint))
 }
 
-/// Removes an app.
+/// Removes an app, and says what went with it.
 pub(crate) async fn remove(
     arguments: &RemoveArguments,
     settings: &Settings,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    let name = &arguments.app;
-    Connection::open(settings, Target::Owner).await?.remove(name).await?;
-    printer.result(&json!({ "removed": name }), || format!("removed {name}\n"))
+    let removal = Connection::open(settings, Target::Owner).await?.remove(&arguments.app).await?;
+    let Removal { name, files, bytes, keys } = &removal;
+    let value = json!({ "removed": name, "files": files, "bytes": bytes, "keys": keys });
+    printer.result(&value, || output::removed(&removal))
 }
 
 /// Prints what an app's calls wrote.

@@ -70,13 +70,17 @@ fn set(
         mrenclave: typed.mrenclave.clone(),
         simulated_root: typed.allow_simulated,
         collateral: typed.collateral.as_deref().map(absolute).transpose()?,
+        min_epoch: typed.min_epoch,
+        volume_root: typed.volume_root,
+        freshness: typed.freshness,
         code_hashes: arguments.pin.iter().map(|pin| (pin.app.clone(), pin.code_hash)).collect(),
     };
     if change == Profile::default() {
         return Err(Failure::Usage {
             what: "nothing to set".to_owned(),
             help: Some(
-                "name at least one of --host, --key, --mrenclave, --allow-simulated, --collateral, --pin"
+                "name at least one of --host, --key, --mrenclave, --allow-simulated, --collateral, --min-epoch, \
+                 --volume-root, --freshness, --pin"
                     .into(),
             ),
         });

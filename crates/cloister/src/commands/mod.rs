@@ -6,12 +6,14 @@ mod image;
 mod input;
 mod keys;
 mod local;
+mod restore;
 mod serve;
 mod session;
 mod upload;
 mod verify;
+mod volume;
 
-use crate::arguments::{Cli, Command, GlobalArguments};
+use crate::arguments::{Cli, Command, GlobalArguments, VolumeCommand};
 use crate::failure::Failure;
 use crate::output::Printer;
 use crate::settings::Settings;
@@ -25,6 +27,7 @@ pub(crate) fn run(cli: &Cli, typed: &GlobalArguments, printer: &Printer) -> Resu
         Command::Hash(arguments) => local::hash(arguments, printer),
         Command::Image(command) => image::image(command, typed, printer),
         Command::Profile(command) => local::profile(command, &cli.global, typed, printer),
+        Command::Volume(VolumeCommand::Restore(arguments)) => restore::restore(arguments, printer),
         Command::Completions(arguments) => local::completions(arguments, printer),
         _ => remote(cli, printer),
     }
@@ -50,6 +53,11 @@ fn remote(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
             Command::Remove(arguments) => admin::remove(arguments, &settings, printer).await,
             Command::Logs(arguments) => admin::logs(&settings, arguments, printer).await,
             Command::Metrics => admin::metrics(&settings, printer).await,
+            Command::Volume(VolumeCommand::Stats) => volume::stats(&settings, printer).await,
+            Command::Volume(VolumeCommand::Check) => volume::check(&settings, printer).await,
+            Command::Volume(VolumeCommand::Backup(arguments)) => {
+                volume::backup(arguments, &settings, printer).await
+            }
             Command::Call(arguments) => call::call(arguments, &settings, printer).await,
             Command::Verify(arguments) => verify::verify(arguments, &settings, printer).await,
             other => Err(Failure::Internal(format!("{other:?} is no command of an enclave"))),

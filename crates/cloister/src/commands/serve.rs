@@ -6,8 +6,10 @@ use crate::failure::Failure;
 use crate::output::{Paint, Printer};
 use crate::quantity::Digest;
 use crate::settings::default_state_path;
-use cloister_api::{Configuration, KeyFingerprint};
-use cloister_host::{DeviceKind, Exit, HostError, Launch, LogSink, install_signal_handlers};
+use cloister_api::{Configuration, FreshnessSetting, KeyFingerprint};
+use cloister_host::{
+    DeviceKind, DiskSettings, Exit, HostError, Launch, LogSink, VOLUME_NAME, install_signal_handlers,
+};
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,8 @@ pub(crate) fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<(),
     let configuration = serde_json::to_vec(&configuration(arguments, owners.clone()))
         .map_err(|error| Failure::Internal(error.to_string()))?;
     let device = device(arguments.device);
+    let disk = disk(arguments, &state);
+    let volume = disk.path.clone();
     let launch = Launch {
         image,
         sigstruct,
@@ -33,6 +37,8 @@ pub(crate) fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<(),
         state: state.clone(),
         listen: arguments.listen,
         configuration,
+        disk,
+        tpm: arguments.tpm.clone(),
         log: LogSink::stderr(),
         grace: arguments.grace.0,
         interference: None,
@@ -50,6 +56,7 @@ pub(crate) fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<(),
         address,
         device: name(device),
         simulated_root: running.soft_root_fingerprint().map(Digest),
+        volume,
         owners,
     };
     printer.result(&ready, || ready.text(&state, printer.paint))?;
@@ -80,6 +87,17 @@ fn failure(error: HostError) -> Failure {
     let what = error.to_string();
     match error {
         HostError::Read { .. } | HostError::Sigstruct { .. } => Failure::usage(what),
+        HostError::VolumeInUse(_) => Failure::Enclave {
+            what,
+            help: Some("--volume FILE names another volume, and --state DIR another folder for it".to_owned()),
+        },
+        HostError::Tpm { .. } => Failure::Enclave {
+            what,
+            help: Some(
+                "--tpm names another device, or unix:SOCKET of a software TPM; /dev/tpmrm0 is readable for the group tss"
+                    .to_owned(),
+            ),
+        },
         HostError::Listen { .. } => Failure::Enclave {
             what,
             help: Some(
@@ -121,6 +139,7 @@ struct Ready {
     /// Of a soft platform: the fingerprint of its root.
     #[serde(skip_serializing_if = "Option::is_none")]
     simulated_root: Option<Digest>,
+    volume: PathBuf,
     owners: Vec<KeyFingerprint>,
 }
 
@@ -131,12 +150,13 @@ impl Ready {
             n => n.to_string(),
         };
         let mut text = format!(
-            "{} on https://{}\n  mrenclave  {}\n  device     {}\n  state      {}\n  owners     {owners}\n",
+            "{} on https://{}\n  mrenclave  {}\n  device     {}\n  state      {}\n  volume     {}\n  owners     {owners}\n",
             paint.green("Cloister is ready"),
             self.address,
             self.mrenclave,
             self.device,
             state.display(),
+            self.volume.display(),
         );
         let mut accept = format!("--host {} --mrenclave {}", self.address, self.mrenclave);
         if let Some(root) = self.simulated_root {
@@ -186,8 +206,16 @@ fn configuration(arguments: &ServeArguments, owners: Vec<KeyFingerprint>) -> Con
         max_connections: arguments.max_connections.unwrap_or(default.max_connections),
         max_concurrent_calls: arguments.max_calls.unwrap_or(default.max_concurrent_calls),
         grace_ms: arguments.grace.milliseconds(),
+        freshness: if arguments.tpm.is_some() { FreshnessSetting::Tpm } else { FreshnessSetting::None },
+        accept_epoch: arguments.accept_epoch,
         ..default
     }
+}
+
+fn disk(arguments: &ServeArguments, state: &Path) -> DiskSettings {
+    let path = arguments.volume.clone().unwrap_or_else(|| state.join(VOLUME_NAME));
+    let max_bytes = arguments.volume_size.map_or(DiskSettings::DEFAULT_MAX_BYTES, |size| size.0);
+    DiskSettings { path, max_bytes }
 }
 
 /// An image boots in seconds; one with a large heap on a busy machine may take a while.
@@ -201,6 +229,7 @@ mod tests {
     use super::*;
     use crate::arguments::{Cli, Command};
     use clap::Parser;
+    use cloister_host::TpmPath;
 
     fn ready(simulated_root: Option<Digest>) -> Ready {
         Ready {
@@ -208,6 +237,7 @@ mod tests {
             address: "127.0.0.1:8443".parse().unwrap(),
             device: "soft",
             simulated_root,
+            volume: "/s/volume".into(),
             owners: vec![KeyFingerprint::from_hash([0xbb; 32])],
         }
     }
@@ -219,7 +249,7 @@ mod tests {
             serde_json::to_string(&ready(Some(Digest([0xcc; 32])))).unwrap(),
             format!(
                 "{{\"event\":\"ready\",\"mrenclave\":\"{m}\",\"address\":\"127.0.0.1:8443\",\"device\":\"soft\",\
-                 \"simulated_root\":\"{r}\",\"owners\":[\"{o}\"]}}"
+                 \"simulated_root\":\"{r}\",\"volume\":\"/s/volume\",\"owners\":[\"{o}\"]}}"
             )
         );
         assert!(!serde_json::to_string(&ready(None)).unwrap().contains("simulated"));
@@ -268,14 +298,33 @@ mod tests {
 
     #[test]
     fn options_reach_the_configuration() {
-        let line = ["cloister", "serve", "--listen", "[::1]:9", "--grace", "3", "--max-calls", "5"];
-        let Command::Serve(arguments) = Cli::try_parse_from(line).unwrap().command else {
-            panic!("not serve")
-        };
+        let arguments = serve_arguments(&["--listen", "[::1]:9", "--grace", "3", "--max-calls", "5"]);
         let made = configuration(&arguments, vec![KeyFingerprint::from_hash([1; 32])]);
         assert_eq!((made.listen.as_str(), made.grace_ms, made.max_concurrent_calls), ("[::1]:9", 3_000, 5));
         assert_eq!(made.max_connections, Configuration::default().max_connections);
         assert_eq!(made.owners.len(), 1);
         assert!(made.workers >= MIN_WORKERS);
+        assert_eq!((made.freshness, made.accept_epoch), (FreshnessSetting::None, None));
+        let made = configuration(&serve_arguments(&["--tpm", "/dev/tpmrm0", "--accept-epoch", "41"]), vec![]);
+        assert_eq!((made.freshness, made.accept_epoch), (FreshnessSetting::Tpm, Some(41)));
+    }
+
+    fn serve_arguments(options: &[&str]) -> ServeArguments {
+        let Command::Serve(arguments) =
+            Cli::try_parse_from([&["cloister", "serve"], options].concat()).unwrap().command
+        else {
+            panic!("not serve")
+        };
+        arguments
+    }
+
+    #[test]
+    fn the_volume_is_in_the_state_folder_until_another_is_named() {
+        let made = disk(&serve_arguments(&[]), Path::new("/s"));
+        assert_eq!(made, DiskSettings::in_folder(Path::new("/s")));
+        let named = serve_arguments(&["--volume", "/v/file", "--volume-size", "2GiB", "--tpm", "unix:/t"]);
+        let made = disk(&named, Path::new("/s"));
+        assert_eq!(made, DiskSettings { path: "/v/file".into(), max_bytes: 2 << 30 });
+        assert_eq!(named.tpm, Some(TpmPath::Socket("/t".into())));
     }
 }

@@ -6,10 +6,12 @@ use super::upload::{Mode, Upload};
 use crate::failure::{Failure, FileAction, HOW_TO_PIN};
 use crate::progress::Progress;
 use crate::settings::{Host, Settings, default_key_path};
-use cloister_api::{AppDescription, AppList, AppName, CallResponse};
+use cloister_api::{
+    AppDescription, AppList, AppName, CallResponse, CheckEvent, Removal, VolumeState, VolumeStatistics,
+};
 use cloister_client::{
-    Check, Client, ClientError, Collateral, DeployProgress, Endpoint, Identity, Measurement, Outcome, Policy,
-    Session, Timeouts, TrustAnchor, VerificationReport,
+    Backup, BackupChunk, Check, Client, ClientError, Collateral, DeployProgress, Endpoint, Identity,
+    Measurement, Outcome, Policy, Session, Timeouts, TrustAnchor, VerificationReport, VolumeCheck,
 };
 use std::fs;
 use std::net::IpAddr;
@@ -35,7 +37,8 @@ pub(crate) struct Connection {
 /// What came of looking at an enclave.
 #[derive(Debug)]
 pub(crate) enum Appraisal {
-    Accepted(VerificationReport),
+    /// With the volume as it is now; an enclave may keep nothing.
+    Accepted(VerificationReport, Option<VolumeState>),
     Refused(VerificationReport, Failure),
 }
 
@@ -63,7 +66,12 @@ impl Connection {
         let identity = settings.key.as_deref().map(keys::identity).transpose()?;
         let client = client(settings, app, identity)?;
         match client.connect(&endpoint(&settings.host, app)).await {
-            Ok(session) => Ok(Appraisal::Accepted(session.report().clone())),
+            Ok(session) => {
+                let volume = session.volume();
+                let volume =
+                    volume.map(|state| VolumeState { epoch: state.epoch, root: hex::encode(state.root) });
+                Ok(Appraisal::Accepted(session.report().clone(), volume))
+            }
             Err(ClientError::Refused(refused)) => {
                 let report = (*refused.report).clone();
                 Ok(Appraisal::Refused(report, unconnected(refused.into(), settings)))
@@ -98,8 +106,26 @@ impl Connection {
         self.session.describe(app).await.map_err(|error| self.failed(error))
     }
 
-    pub(crate) async fn remove(&self, app: &AppName) -> Result<(), Failure> {
+    pub(crate) async fn remove(&self, app: &AppName) -> Result<Removal, Failure> {
         self.session.remove(app).await.map_err(|error| self.failed(error))
+    }
+
+    pub(crate) async fn volume_statistics(&self) -> Result<VolumeStatistics, Failure> {
+        self.session.volume_statistics().await.map_err(|error| self.failed(error))
+    }
+
+    pub(crate) async fn check_volume(
+        &self,
+        progress: impl FnMut(CheckEvent) + Send,
+    ) -> Result<VolumeCheck, Failure> {
+        self.session.check_volume(progress).await.map_err(|error| self.failed(error))
+    }
+
+    pub(crate) async fn backup(&self) -> Result<BackupStream<'_>, Failure> {
+        match self.session.backup().await {
+            Ok(backup) => Ok(BackupStream { connection: self, backup }),
+            Err(error) => Err(self.failed(error)),
+        }
     }
 
     pub(crate) async fn logs(&self, app: &AppName) -> Result<String, Failure> {
@@ -128,6 +154,25 @@ impl Connection {
     }
 }
 
+/// A backup on its way.
+#[derive(Debug)]
+pub(crate) struct BackupStream<'a> {
+    connection: &'a Connection,
+    backup: Backup<'a>,
+}
+
+impl BackupStream<'_> {
+    /// The commit that it is a copy of.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.backup.epoch()
+    }
+
+    /// The next blocks; `None` when the backup is whole.
+    pub(crate) async fn next_chunk(&mut self) -> Result<Option<BackupChunk>, Failure> {
+        self.backup.next_chunk().await.map_err(|error| self.connection.failed(error))
+    }
+}
+
 /// How far the session was when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -153,7 +198,9 @@ fn policy(settings: &Settings, app: Option<&AppName>) -> Policy {
         None => TrustAnchor::Intel,
     };
     let measurement = Measurement::Exactly(settings.mrenclave.iter().map(|digest| digest.0).collect());
-    let policy = Policy::new(anchor, measurement);
+    let mut policy = Policy::new(anchor, measurement).with_freshness(settings.freshness.0);
+    policy.minimum_epoch = settings.min_epoch;
+    policy.volume_root = settings.volume_root.map(|root| root.0);
     match app.and_then(|app| Some((app, settings.code_hash(app)?))) {
         Some((app, hash)) => policy.with_app(app.clone(), hash.0),
         None => policy,
@@ -261,6 +308,16 @@ fn advice(report: &VerificationReport) -> Option<&'static str> {
         Check::CodeHash { .. } => {
             Some("`cloister hash FILE` prints the hash of a .wasm; --code-hash or the profile says which is accepted")
         }
+        Check::MinimumEpoch => Some(
+            "ask its operator whether a backup was restored, and which; a lower --min-epoch accepts the older state, in \
+             which later writes never happened",
+        ),
+        Check::VolumeRoot => Some(
+            "every write makes a new root: pin an epoch with --min-epoch, unless nothing may have been written since",
+        ),
+        Check::Freshness => {
+            Some("its operator decides on the anchor with `cloister serve --tpm`; --freshness says what you demand")
+        }
         _ => None,
     })
 }
@@ -275,7 +332,7 @@ mod tests {
     use crate::failure::Exit;
     use crate::profile::Profile;
     use crate::quantity::Digest;
-    use cloister_client::{CheckResult, Platform};
+    use cloister_client::{CheckResult, FreshnessDemand, Platform};
     use std::io;
 
     fn settings(global: &GlobalArguments) -> Settings {
@@ -287,6 +344,7 @@ mod tests {
         let policy = policy(&settings(&GlobalArguments::default()), None);
         assert_eq!(policy.anchor, TrustAnchor::Intel);
         assert_eq!(policy.mrenclave, Measurement::Exactly(vec![]));
+        assert_eq!((policy.minimum_epoch, policy.volume_root), (None, None));
     }
 
     #[test]
@@ -295,6 +353,9 @@ mod tests {
             mrenclave: vec![Digest([1; 32]), Digest([2; 32])],
             allow_simulated: Some(Digest([3; 32])),
             code_hash: Some(Digest([4; 32])),
+            min_epoch: Some(9),
+            volume_root: Some(Digest([5; 32])),
+            freshness: Some("tpm".parse().unwrap()),
             ..GlobalArguments::default()
         };
         let app: AppName = "hello".parse().unwrap();
@@ -302,6 +363,8 @@ mod tests {
         assert_eq!(made.anchor, TrustAnchor::Simulated { root_fingerprint: [3; 32] });
         assert_eq!(made.mrenclave, Measurement::Exactly(vec![[1; 32], [2; 32]]));
         assert_eq!(made.apps.get(&app), Some(&[4; 32]));
+        assert_eq!((made.minimum_epoch, made.volume_root), (Some(9), Some([5; 32])));
+        assert_eq!(made.freshness, FreshnessDemand::Tpm { identity: None });
         assert!(policy(&settings(&global), None).apps.is_empty());
     }
 
@@ -366,5 +429,19 @@ mod tests {
         };
         assert_eq!(reasons(&report), ["MRENCLAVE: it is aa"]);
         assert!(advice(&report).unwrap().contains("--mrenclave"));
+    }
+
+    #[test]
+    fn a_refused_volume_has_its_own_advice() {
+        for (refused, expected) in [
+            (Check::MinimumEpoch, "--min-epoch"),
+            (Check::VolumeRoot, "--min-epoch"),
+            (Check::Freshness, "--tpm"),
+        ] {
+            let outcome = Outcome::Failed { reason: "x".into() };
+            let checks = vec![CheckResult { check: refused, outcome }];
+            let report = VerificationReport { platform: Platform::Hardware, checks };
+            assert!(advice(&report).unwrap().contains(expected));
+        }
     }
 }

@@ -69,6 +69,8 @@ fn limits(arguments: &LimitArguments) -> Limits {
         result: arguments.result_size.map_or(default.result, |size| size.0),
         log: arguments.log_size.map_or(default.log, |size| size.0),
         wall_time_ms: arguments.timeout.map_or(default.wall_time_ms, |span| span.milliseconds()),
+        storage: arguments.storage.map_or(default.storage, |size| size.0),
+        files: arguments.files.unwrap_or(default.files),
     }
 }
 
@@ -152,6 +154,8 @@ mod tests {
             table_elements: Some(10),
             instances: Some(11),
             handles: Some(12),
+            storage: Some(Size(13)),
+            files: Some(14),
         };
         let expected = Limits {
             fuel: 5,
@@ -162,6 +166,8 @@ mod tests {
             table_elements: 10,
             instances: 11,
             handles: 12,
+            storage: 13,
+            files: 14,
         };
         assert_eq!(limits(&given), expected);
     }

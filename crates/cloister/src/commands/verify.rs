@@ -22,12 +22,12 @@ pub(crate) async fn verify(
         });
     }
     let appraisal = Connection::appraise(settings, arguments.app.as_ref()).await?;
-    let (report, refusal) = match appraisal {
-        Appraisal::Accepted(report) => (report, None),
-        Appraisal::Refused(report, failure) => (report, Some(failure)),
+    let (report, volume, refusal) = match appraisal {
+        Appraisal::Accepted(report, volume) => (report, volume, None),
+        Appraisal::Refused(report, failure) => (report, None, Some(failure)),
     };
     let host = settings.host.to_string();
-    let value = json!({ "host": host, "accepted": refusal.is_none(), "report": report });
+    let value = json!({ "host": host, "accepted": refusal.is_none(), "volume": volume, "report": report });
     printer.result(&value, || text(&host, &report, printer.paint))?;
     refusal.map_or(Ok(()), Err)
 }

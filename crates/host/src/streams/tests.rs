@@ -1,7 +1,7 @@
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
-use cloister_frames::{QuoteRequest, QuoteResponse};
+use cloister_frames::{DiskFailure, DiskRequest, DiskResponse, QuoteRequest, QuoteResponse};
 
 use super::*;
 use crate::memory::Memory;
@@ -21,6 +21,8 @@ fn streams(listen: &str) -> Streams {
         listen: listen.parse().unwrap(),
         configuration: Arc::new(Configuration::new(b"{}".to_vec()).unwrap()),
         quotes: Arc::new(Quotes(Arc::new(NoQuotes))),
+        disk: Arc::new(Disk::of_few_blocks(None)),
+        tpm: None,
     };
     Streams::new(offer, &LogSink::discard()).unwrap()
 }
@@ -146,6 +148,37 @@ fn nothing_but_services_can_be_connected_to() {
     let quotes = streams.find(streams.connect(QUOTES).unwrap()).unwrap();
     assert_eq!(buffer.write(&quotes, b"\x01\0\0\0\x01"), Ok(5));
     assert_eq!(buffer.read(&quotes, 100), Ok(b"\x05\0\0\0\xffnone".to_vec()));
+}
+
+#[test]
+fn the_disk_is_lent_over_any_number_of_streams_and_no_tpm_is_not_found() {
+    let streams = streams("127.0.0.1:0");
+    assert_eq!(streams.connect(TPM), Err(UsercallError::NotFound));
+    let [first, second] = [(); 2].map(|()| streams.find(streams.connect(DISK).unwrap()).unwrap());
+    assert_eq!(first.kind(), StreamKind::Disk);
+    let memory = Memory::new(0..0);
+    let length = 20 + 16 * 4096;
+    let address = memory.allocate(length, 8).unwrap();
+    let ask = |stream: &Stream, request: DiskRequest<'_>| {
+        let frame = [request.head().as_bytes(), request.data()].concat();
+        let buffer = memory.borrow(address, length).unwrap();
+        buffer.copy_from(&frame);
+        drop(buffer);
+        let offered = memory.borrow(address, frame.len() as u64).unwrap();
+        assert_eq!(stream.write(&offered), Ok(frame.len()), "one usercall takes all of it");
+        drop(offered);
+        let buffer = memory.borrow(address, length).unwrap();
+        let count = stream.read(&buffer).unwrap();
+        buffer.to_vec(count)[4..].to_vec()
+    };
+    assert_eq!(ask(&first, DiskRequest::Resize { blocks: 16 }), DiskResponse::Done.encode());
+    let data: Vec<u8> = (0..16 * 4096).map(|i| (i % 249) as u8).collect();
+    assert_eq!(ask(&first, DiskRequest::Write { block: 0, data: &data }), DiskResponse::Done.encode());
+    let read = DiskRequest::Read { block: 0, count: 16 };
+    assert!(ask(&second, read) == DiskResponse::Data(&data).encode());
+    assert_eq!(streams.disk_statistics().read_bytes, 16 * 4096);
+    streams.stop();
+    assert_eq!(ask(&second, read), DiskResponse::Failed(DiskFailure::Io).encode());
 }
 
 #[test]

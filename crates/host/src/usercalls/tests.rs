@@ -6,6 +6,7 @@ use cloister_frames::{CONFIGURATION, QuoteRequest, QuoteResponse};
 use fortanix_sgx_abi::{EV_UNPARK, WAIT_INDEFINITE, WAIT_NO};
 
 use super::*;
+use crate::disk::Disk;
 use crate::interference::StreamKind;
 use crate::log::{LogSink, LogSource};
 use crate::service::{Configuration, Quotes, Quoting};
@@ -56,6 +57,8 @@ impl Fixture {
             listen: "127.0.0.1:0".parse().unwrap(),
             configuration: Arc::new(Configuration::new(b"{\"listen\":1}".to_vec()).unwrap()),
             quotes: Arc::new(Quotes(Arc::new(NoQuotes))),
+            disk: Arc::new(Disk::of_few_blocks(interference.clone())),
+            tpm: None,
         };
         let memory = Memory::new(0x7000_0000_0000..0x7000_1000_0000);
         let streams = Streams::new(offer, &log).unwrap();
@@ -299,6 +302,7 @@ fn usercalls_are_counted_by_kind() {
     let statistics = crate::statistics::Statistics::new(
         fixture.host.slots().iter().map(|slot| &slot.counts),
         std::time::Duration::ZERO,
+        fixture.host.streams.disk_statistics(),
     );
     assert_eq!(statistics.of(UsercallKind::InsecureTime), 2);
     assert_eq!(statistics.total(), 3);

@@ -42,7 +42,7 @@ pub(crate) async fn call_logged(
     log: Arc<dyn LogSink>,
 ) -> Result<Outcome, CallFailure> {
     let arguments = Arguments::Json(json.as_bytes());
-    program.call(Call { export, arguments, limits, environment: Arc::default(), log }).await
+    program.call(Call { export, arguments, limits, environment: Arc::default(), log, storage: None }).await
 }
 
 /// The good call that has to stay right whatever else happens.

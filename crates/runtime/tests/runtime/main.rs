@@ -1,5 +1,6 @@
 //! The runtime as the enclave uses it, with guests written by hand in WebAssembly text.
 
+mod artifacts;
 mod calls;
 mod concurrency;
 mod deploys;

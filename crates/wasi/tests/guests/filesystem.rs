@@ -1,6 +1,13 @@
-use cloister_wasi::WasiCtx;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::guest::Guest;
+use cloister_filesystem::Filesystem;
+use cloister_volume::{MemoryDisk, Options, Quota, SealingError, SealingKey, Volume};
+use cloister_wasi::{Durability, Storage, Unavailable, WasiCtx};
+use zeroize::Zeroizing;
+
+use crate::guest::{Guest, PLENTY};
 
 #[tokio::test]
 async fn no_directory_is_open() {
@@ -13,4 +20,101 @@ async fn no_directory_is_open() {
             (i32.load (i32.const 20)))"#,
     };
     assert_eq!(guest.run::<_, u32>(WasiCtx::builder(), ()).await.unwrap(), 0);
+    assert_eq!(guest.run::<_, u32>(WasiCtx::builder().storage(Some(storage())), ()).await.unwrap(), 1);
+}
+
+/// Appends its argument to the file `log`, and returns all that is in it.
+const APPEND: Guest<'_> = Guest {
+    world: "import wasi:filesystem/types@W; import wasi:filesystem/preopens@W; import wasi:io/streams@W;
+        export run: func(text: list<u8>) -> list<u8>;",
+    imports: r#"
+        (import "wasi:filesystem/preopens@W" "get-directories" (func $directories (param i32)))
+        (import "wasi:filesystem/types@W" "[method]descriptor.open-at"
+            (func $open (param i32 i32 i32 i32 i32 i32 i32)))
+        (import "wasi:filesystem/types@W" "[method]descriptor.append-via-stream" (func $append (param i32 i32)))
+        (import "wasi:filesystem/types@W" "[method]descriptor.read" (func $read (param i32 i64 i64 i32)))
+        (import "wasi:filesystem/types@W" "[resource-drop]descriptor" (func $close (param i32)))
+        (import "wasi:io/streams@W" "[method]output-stream.blocking-write-and-flush"
+            (func $write (param i32 i32 i32 i32)))
+        (import "wasi:io/streams@W" "[resource-drop]output-stream" (func $drop (param i32)))"#,
+    body: r#"
+        (data (i32.const 0) "log")
+        (func $good (param $result i32)
+            (if (i32.load8_u (local.get $result)) (then unreachable)))
+        (func (export "run") (param $text i32) (param $length i32) (result i32)
+            (local $root i32) (local $file i32) (local $stream i32)
+            (call $directories (i32.const 16))
+            (local.set $root (i32.load (i32.load (i32.const 16))))
+            (call $open (local.get $root) (i32.const 1) (i32.const 0) (i32.const 3)
+                (i32.const 1) (i32.const 3) (i32.const 32))
+            (call $good (i32.const 32))
+            (local.set $file (i32.load (i32.const 36)))
+            (call $append (local.get $file) (i32.const 48))
+            (call $good (i32.const 48))
+            (local.set $stream (i32.load (i32.const 52)))
+            (call $write (local.get $stream) (local.get $text) (local.get $length) (i32.const 64))
+            (call $good (i32.const 64))
+            (call $drop (local.get $stream))
+            (call $read (local.get $file) (i64.const -1) (i64.const 0) (i32.const 80))
+            (call $good (i32.const 80))
+            (call $close (local.get $file))
+            (call $close (local.get $root))
+            (i32.const 84))"#,
+};
+
+#[tokio::test]
+async fn what_one_call_wrote_another_reads() {
+    let storage = storage();
+    let call = async |text: &[u8]| {
+        let ctx = WasiCtx::builder().storage(Some(storage.clone()));
+        let outcome = APPEND.run_with::<_, Vec<u8>>(PLENTY, ctx, (text.to_vec(),)).await;
+        assert!(outcome.all_dropped, "a descriptor is left in the table");
+        outcome.result.unwrap()
+    };
+    assert!(!storage.used.load(Ordering::Relaxed));
+    assert_eq!(call(b"one").await, b"one");
+    assert!(storage.used.load(Ordering::Relaxed));
+    assert_eq!(call(b", two").await, b"one, two");
+}
+
+#[tokio::test]
+async fn files_cost_fuel_by_their_bytes() {
+    let fuel = async |length: usize| {
+        let ctx = WasiCtx::builder().storage(Some(storage()));
+        let outcome = APPEND.run_with::<_, Vec<u8>>(PLENTY, ctx, (vec![b'x'; length],)).await;
+        outcome.result.unwrap();
+        outcome.fuel_used
+    };
+    let (short, long) = (fuel(96).await, fuel(4096).await);
+    assert!((8_000..9_000).contains(&(long - short)), "written and read: {short} {long}");
+}
+
+/// An empty filesystem on a volume of its own.
+fn storage() -> Storage {
+    let disk = Arc::new(MemoryDisk::new(4_096));
+    let volume = Volume::create(disk, &FixedKey, Options::default()).unwrap();
+    let quota = Quota { bytes: 1 << 20, objects: 100 };
+    let dataset = volume.create_dataset(&volume.begin(), "app", quota).unwrap();
+    Storage {
+        filesystem: Filesystem::open(dataset).unwrap(),
+        keys: None,
+        durability: Arc::new(Commit(volume)),
+        used: Arc::new(AtomicBool::new(false)),
+    }
+}
+
+struct Commit(Volume);
+
+impl Durability for Commit {
+    fn commit(&self) -> Pin<Box<dyn Future<Output = Result<(), Unavailable>> + Send + '_>> {
+        Box::pin(async { self.0.commit().map(drop).map_err(|_| Unavailable) })
+    }
+}
+
+struct FixedKey;
+
+impl SealingKey for FixedKey {
+    fn sealing_key(&self, _: &[u8; 32]) -> Result<Zeroizing<[u8; 16]>, SealingError> {
+        Ok(Zeroizing::new([7; 16]))
+    }
 }

@@ -134,13 +134,14 @@ pub(crate) const NEWEST: &str = "0.2.12";
 
 pub(crate) const PLENTY: u64 = 100_000_000;
 
-const WASI: [(&str, &str); 6] = [
+const WASI: [(&str, &str); 7] = [
     ("io.wit", include_str!("../../wit/deps/io.wit")),
     ("clocks.wit", include_str!("../../wit/deps/clocks.wit")),
     ("random.wit", include_str!("../../wit/deps/random.wit")),
     ("filesystem.wit", include_str!("../../wit/deps/filesystem.wit")),
     ("sockets.wit", include_str!("../../wit/deps/sockets.wit")),
     ("cli.wit", include_str!("../../wit/deps/cli.wit")),
+    ("keyvalue.wit", include_str!("../../wit/deps/keyvalue.wit")),
 ];
 
 /// Hands out memory above 64 KiB, and grows it.

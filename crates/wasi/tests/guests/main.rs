@@ -4,6 +4,7 @@ mod cli;
 mod clocks;
 mod filesystem;
 mod guest;
+mod keyvalue;
 mod metering;
 mod poll;
 mod random;

@@ -1,7 +1,11 @@
-use crate::HostError;
+mod disk;
+
+use crate::{HostError, TpmFault};
 use cloister_frames::{QuoteRequest, QuoteResponse};
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -52,6 +56,49 @@ impl Quotes {
     /// As the service says.
     pub fn request(&mut self, _request: &QuoteRequest) -> Result<QuoteResponse, HostError> {
         Err(HostError::Quotes("a native build has no quotes".into()))
+    }
+}
+
+/// The disk: the file that the environment variable `CLOISTER_DISK` names, or one in memory where it is not set.
+#[derive(Debug)]
+pub struct Disk(Arc<dyn cloister_volume::Disk>);
+
+impl Disk {
+    /// Opens the disk, and makes the file where it is missing.
+    ///
+    /// # Errors
+    /// [`HostError::Io`] where the file cannot be used.
+    pub fn open() -> Result<Self, HostError> {
+        Ok(match std::env::var_os("CLOISTER_DISK") {
+            Some(path) => Self(Arc::new(disk::FileDisk::open(Path::new(&path))?)),
+            None => Self(Arc::new(cloister_volume::MemoryDisk::new(MEMORY_BLOCKS))),
+        })
+    }
+
+    pub(crate) fn lent(&self) -> &dyn cloister_volume::Disk {
+        &*self.0
+    }
+}
+
+/// The TPM: none in a native build.
+#[derive(Debug)]
+pub struct Tpm(());
+
+impl Tpm {
+    /// Opens the TPM.
+    ///
+    /// # Errors
+    /// [`HostError::Tpm`], always, in a native build.
+    pub fn open() -> Result<Self, HostError> {
+        Err(HostError::Tpm(TpmFault::None))
+    }
+
+    /// The TPM's response to a command.
+    ///
+    /// # Errors
+    /// As [`Tpm::open`].
+    pub fn transact(&mut self, _command: &[u8]) -> Result<Vec<u8>, HostError> {
+        Err(HostError::Tpm(TpmFault::None))
     }
 }
 
@@ -106,3 +153,6 @@ impl AsyncWrite for Stream {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
+
+/// Most blocks of a disk in memory: 1 GiB.
+const MEMORY_BLOCKS: u64 = 1 << 18;

@@ -1,0 +1,157 @@
+use super::*;
+use clap::CommandFactory;
+use cloister_api::EnvironmentVariable;
+use cloister_client::FreshnessDemand;
+
+fn parse(line: &[&str]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("cloister").chain(line.iter().copied()))
+}
+
+#[test]
+fn the_grammar_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_shows_an_example() {
+    for command in Cli::command().get_subcommands() {
+        let help = command.clone().render_long_help().to_string();
+        assert!(help.contains(&format!("cloister {}", command.get_name())), "{help}");
+    }
+}
+
+#[test]
+fn the_help_lists_every_exit_code() {
+    let help = Cli::command().render_long_help().to_string();
+    for code in 0..=7 {
+        assert!(help.contains(&format!("\n  {code}  ")), "{code} is missing in {help}");
+    }
+}
+
+#[test]
+fn deploy_takes_limits_and_environment() {
+    let cli = parse(&[
+        "deploy",
+        "a.wasm",
+        "--name",
+        "a",
+        "--fuel",
+        "5M",
+        "--memory",
+        "1MiB",
+        "--timeout",
+        "2s",
+        "--result-size",
+        "1KiB",
+        "--storage",
+        "2GiB",
+        "--files",
+        "70",
+        "--env",
+        "A=b=c",
+        "--env",
+        "PATH",
+    ])
+    .unwrap();
+    let Command::Deploy(deploy) = cli.command else { panic!("not deploy: {:?}", cli.command) };
+    assert_eq!(deploy.name.unwrap().as_str(), "a");
+    assert_eq!(deploy.limits.fuel, Some(Fuel(5_000_000)));
+    assert_eq!(deploy.limits.memory, Some(Size(1 << 20)));
+    assert_eq!(deploy.limits.timeout.unwrap().milliseconds(), 2_000);
+    assert_eq!(deploy.limits.result_size, Some(Size(1024)));
+    assert_eq!(deploy.limits.storage, Some(Size(2 << 30)));
+    assert_eq!(deploy.limits.files, Some(70));
+    assert_eq!(
+        deploy.environment,
+        [
+            EnvironmentArgument::Set(EnvironmentVariable { name: "A".into(), value: "b=c".into() }),
+            EnvironmentArgument::Inherit("PATH".into()),
+        ]
+    );
+}
+
+#[test]
+fn call_takes_negative_numbers_as_arguments() {
+    let cli = parse(&["call", "calc", "add", "-3", "-4.5", "--stats"]).unwrap();
+    let Command::Call(call) = cli.command else { panic!("not call") };
+    assert_eq!(call.arguments, ["-3", "-4.5"]);
+    assert!(call.stats);
+}
+
+#[test]
+fn call_takes_wave_or_json_but_not_both() {
+    assert!(parse(&["call", "a", "f", "--json", "-"]).is_ok());
+    assert!(parse(&["call", "a", "f", "--json", "-5"]).is_ok());
+    assert!(parse(&["call", "a", "f", "1", "--json", "-"]).is_err());
+}
+
+#[test]
+fn names_and_digests_are_checked_where_they_are_typed() {
+    assert!(parse(&["call", "Not_A_Name", "f"]).is_err());
+    assert!(parse(&["apps", "--mrenclave", "abc"]).is_err());
+    assert!(parse(&["deploy", "a.wasm", "--memory", "64M"]).is_err());
+}
+
+#[test]
+fn global_options_may_follow_the_command() {
+    let a = "aa".repeat(32);
+    let b = "bb".repeat(32);
+    let cli = parse(&[
+        "apps",
+        "--mrenclave",
+        &a,
+        "--mrenclave",
+        &b,
+        "--host",
+        "h:1",
+        "--format",
+        "json",
+        "--color",
+        "never",
+    ])
+    .unwrap();
+    assert_eq!(cli.global.mrenclave.len(), 2);
+    assert_eq!(cli.global.host.as_deref(), Some("h:1"));
+    assert_eq!((cli.global.format, cli.global.color), (Format::Json, Color::Never));
+    let cli = parse(&["--quiet", "apps"]).unwrap();
+    assert!(cli.global.quiet);
+}
+
+#[test]
+fn serve_has_defaults() {
+    let cli = parse(&["serve"]).unwrap();
+    let Command::Serve(serve) = cli.command else { panic!("not serve") };
+    assert_eq!(serve.listen.to_string(), "127.0.0.1:8443");
+    assert_eq!(serve.grace.milliseconds(), 10_000);
+    assert_eq!(serve.device, DeviceChoice::Auto);
+    assert!(parse(&["serve", "--listen", "nowhere"]).is_err());
+}
+
+#[test]
+fn the_volume_is_pinned_on_every_command() {
+    let root = "ab".repeat(32);
+    let tpm = format!("tpm:{root}");
+    let line = ["call", "a", "f", "--min-epoch", "9", "--volume-root", &root, "--freshness", &tpm];
+    let global = parse(&line).unwrap().global;
+    assert_eq!((global.min_epoch, global.volume_root), (Some(9), Some(Digest([0xab; 32]))));
+    let identity = Some([0xab; 32]);
+    assert_eq!(global.freshness, Some(FreshnessArgument(FreshnessDemand::Tpm { identity })));
+    assert!(parse(&["apps", "--min-epoch", "-1"]).is_err());
+    assert!(parse(&["apps", "--freshness", "always"]).is_err());
+}
+
+#[test]
+fn a_backup_goes_to_a_file_and_comes_back_to_a_folder_or_a_file() {
+    let command = |line: &[&str]| match parse(line).unwrap().command {
+        Command::Volume(command) => command,
+        other => panic!("{other:?}"),
+    };
+    let VolumeCommand::Backup(backup) = command(&["volume", "backup", "--out", "b"]) else { panic!() };
+    assert_eq!((backup.out.to_str(), backup.force), (Some("b"), false));
+    let VolumeCommand::Restore(restore) = command(&["volume", "restore", "b", "--volume", "v", "--force"])
+    else {
+        panic!()
+    };
+    assert!(restore.force && restore.state.is_none() && restore.volume.is_some());
+    assert!(parse(&["volume", "backup"]).is_err(), "a name is needed");
+}

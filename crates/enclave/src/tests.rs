@@ -1,0 +1,289 @@
+//! The enclave's apps across restarts, without the protocol around them.
+
+use crate::access::Caller;
+use crate::deploy::{Deployment, Kind};
+use crate::state::Enclave;
+use crate::storage::Storage;
+use crate::{admin, attest, upkeep, volume};
+use bytes::Buf;
+use cloister_api::{
+    AppDescription, AppName, BACKUP_END, BACKUP_EPOCH_HEADER, CheckEvent, Code, Configuration,
+    DeploySettings, EnvironmentVariable, KeyFingerprint, Limits, Problem, Removal, VolumeStatistics,
+};
+use cloister_attestation::{Claims, SessionBinding, sha256};
+use cloister_runtime::{Arguments, BoundedLog, Call, Runtime, Settings};
+use cloister_volume::{
+    BLOCK, Disk, DiskFailure, DiskOperationKind, FailureEffect, FaultyDisk, MemoryDisk, Options,
+    SealingError, SealingKey,
+};
+use http_body_util::BodyExt;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apps_and_identity_outlive_the_enclave() {
+    let disk = MemoryDisk::new(MAX_BLOCKS);
+    let enclave = start(Arc::new(disk.clone()));
+    let described = deploy(&enclave, Kind::Deploy, owner(), "ledger", ADD).await.unwrap();
+    assert_eq!(described.environment, ["TOKEN"]);
+    assert!(!serde_json::to_string(&described).unwrap().contains("hunter2"));
+    assert_eq!(described.storage.files, 0);
+    let app = enclave.app(&name("ledger")).unwrap();
+    let ended = crate::app::Ended {
+        outcome: crate::app::Outcome::Returned,
+        fuel: 7,
+        wall: std::time::Duration::from_millis(1),
+    };
+    app.counters.record("f", ended);
+    upkeep::finish(&enclave).await;
+    let before = claims(&enclave);
+    drop((app, enclave));
+
+    let enclave = start(Arc::new(disk));
+    let after = claims(&enclave);
+    assert_eq!(after.tls_key, before.tls_key);
+    assert_ne!(after.session_key, before.session_key);
+    assert_eq!(after.apps, before.apps);
+    assert_eq!(after.apps.len(), 1);
+    assert!(after.volume.unwrap().epoch > before.volume.unwrap().epoch);
+    let statistics = enclave.runtime.statistics();
+    assert_eq!((statistics.compiled, statistics.restored), (0, 1));
+    let app = enclave.app(&name("ledger")).unwrap();
+    assert_eq!(app.description().unwrap().total.calls, 1);
+    assert_eq!(&app.environment[..], [("TOKEN".to_owned(), "hunter2".to_owned())]);
+    let outcome = app.program.call(Call {
+        export: "f",
+        arguments: Arguments::Json(b"[2,3]"),
+        limits: &app.record.limits,
+        environment: Arc::clone(&app.environment),
+        log: Arc::new(BoundedLog::new(0)),
+        storage: Some(app.storage.for_call(&enclave.storage, &Arc::default())),
+    });
+    assert_eq!(outcome.await.unwrap().result, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_bound_to_the_present_state_of_the_volume() {
+    let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
+    let attested = claims(&enclave).volume.unwrap();
+    deploy(&enclave, Kind::Deploy, owner(), "ledger", ADD).await.unwrap();
+    let binding = SessionBinding { exporter: [1; 32], nonce: [2; 32] };
+    let present = enclave.storage.state();
+    assert!(present.epoch > attested.epoch);
+    let state = enclave.state();
+    let evidence = enclave.attestor.bind(&state.attested, &binding, present).unwrap();
+    let told = evidence.volume.unwrap();
+    assert_eq!((told.epoch, told.root), (present.epoch, hex::encode(present.root)));
+    use base64::Engine;
+    let base64 = base64::engine::general_purpose::STANDARD;
+    let signature = base64.decode(evidence.signature).unwrap();
+    let encoded = base64.decode(evidence.claims).unwrap();
+    let key = claims(&enclave).session_key;
+    assert_eq!(binding.verify(&encoded, Some(present), &key, &signature), Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_says_what_went() {
+    let disk = MemoryDisk::new(MAX_BLOCKS);
+    let enclave = start(Arc::new(disk.clone()));
+    deploy(&enclave, Kind::Deploy, owner(), "ledger", ADD).await.unwrap();
+    let removal = |owner| admin::remove(&enclave, Caller::with_key(owner), name("ledger"));
+    assert_eq!(removal(other_owner()).await.unwrap_err().code, Code::Forbidden);
+    let answer = removal(owner()).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let expected = Removal { name: name("ledger"), files: 0, bytes: 0, keys: 0 };
+    assert_eq!(serde_json::from_slice::<Removal>(&answer).unwrap(), expected);
+    assert_eq!(removal(owner()).await.unwrap_err().code, Code::UnknownApp);
+    assert!(claims(&start(Arc::new(disk.fork()))).apps.is_empty());
+    deploy(&enclave, Kind::Deploy, other_owner(), "ledger", ADD).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_disk_does_not_take_is_not_deployed() {
+    let disk = FaultyDisk::new(MAX_BLOCKS);
+    let enclave = start(Arc::new(disk.clone()));
+    deploy(&enclave, Kind::Deploy, owner(), "ledger", ADD).await.unwrap();
+    let before = claims(&enclave).apps;
+    disk.fail(DiskFailure {
+        only: Some(DiskOperationKind::Flush),
+        after: 0,
+        times: u64::MAX,
+        kind: std::io::ErrorKind::Other,
+        effect: FailureEffect::Nothing,
+    });
+    for (kind, app) in [(Kind::Replace, "ledger"), (Kind::Deploy, "other")] {
+        let problem = deploy(&enclave, kind, owner(), app, SUB).await.unwrap_err();
+        assert_eq!(problem.code, Code::StorageUnavailable, "{}", problem.detail);
+    }
+    let problem = admin::remove(&enclave, Caller::with_key(owner()), name("ledger")).await.unwrap_err();
+    assert_eq!(problem.code, Code::StorageUnavailable);
+    assert_eq!(claims(&enclave).apps, before);
+    assert!(enclave.storage.commit().await.is_err());
+    disk.heal();
+    deploy(&enclave, Kind::Replace, owner(), "ledger", SUB).await.unwrap();
+    let restarted = start(Arc::new(disk.fork()));
+    assert_eq!(claims(&restarted).apps, claims(&enclave).apps);
+    assert_ne!(claims(&restarted).apps, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_keeps_the_owner_and_takes_new_limits() {
+    let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
+    deploy(&enclave, Kind::Deploy, owner(), "ledger", ADD).await.unwrap();
+    let refused = |problem: Result<AppDescription, Problem>| problem.unwrap_err().code;
+    assert_eq!(refused(deploy(&enclave, Kind::Deploy, owner(), "ledger", SUB).await), Code::AppExists);
+    assert_eq!(refused(deploy(&enclave, Kind::Replace, other_owner(), "ledger", SUB).await), Code::Forbidden);
+    assert_eq!(refused(deploy(&enclave, Kind::Replace, owner(), "legder", SUB).await), Code::UnknownApp);
+    let described = deploy(&enclave, Kind::Replace, owner(), "ledger", SUB).await.unwrap();
+    assert_eq!(described.summary.code_hash, hex::encode(sha256(&wat::parse_str(SUB).unwrap())));
+    assert_eq!(described.limits.files, 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_a_volume_with_all_apps() {
+    let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
+    deploy(&enclave, Kind::Deploy, owner(), "ledger", ADD).await.unwrap();
+    let answer = volume::backup(&enclave, Caller::with_key(owner())).await.unwrap();
+    let busy = volume::check(&enclave, Caller::with_key(owner())).unwrap_err();
+    assert_eq!(busy.code, Code::Busy);
+    assert_eq!(answer.headers()[BACKUP_EPOCH_HEADER], enclave.storage.state().epoch.to_string());
+    let mut copy = answer.into_body().collect().await.unwrap().to_bytes();
+    let restored = MemoryDisk::new(MAX_BLOCKS);
+    loop {
+        let (block, count) = (copy.get_u64_le(), copy.get_u32_le());
+        if block == BACKUP_END {
+            break;
+        }
+        let bytes = copy.split_to(count as usize * BLOCK);
+        restored.resize(restored.blocks().unwrap().max(block + u64::from(count))).unwrap();
+        restored.write(block, &bytes).unwrap();
+    }
+    assert!(copy.is_empty());
+    let restored = start(Arc::new(restored));
+    assert_eq!(claims(&restored).apps, claims(&enclave).apps);
+    assert_eq!(claims(&restored).tls_key, claims(&enclave).tls_key);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_names_what_is_damaged_to_its_owner() {
+    let disk = MemoryDisk::new(MAX_BLOCKS);
+    let enclave = start(Arc::new(disk.clone()));
+    deploy(&enclave, Kind::Deploy, owner(), "ledger", ADD).await.unwrap();
+    let app = enclave.app(&name("ledger")).unwrap();
+    app.storage.write_file("big", &[7; 40 * BLOCK]);
+    enclave.storage.commit().await.unwrap();
+    let events = check(&enclave, owner()).await;
+    let Some(CheckEvent::Done { damaged: 0, epoch, blocks }) = events.last() else { panic!("{events:?}") };
+    assert_eq!(*epoch, enclave.storage.state().epoch);
+    assert!(*blocks > 40);
+
+    (0..disk.blocks().unwrap()).for_each(|block| disk.modify(block, |bytes| bytes[9] ^= 1));
+    let found = |events: Vec<CheckEvent>| {
+        let own =
+            events.iter().filter(|event| matches!(event, CheckEvent::Damaged { app: Some(_), .. })).count();
+        let all = events.iter().filter(|event| matches!(event, CheckEvent::Damaged { .. })).count();
+        (own, all)
+    };
+    let (own, all) = found(check(&enclave, owner()).await);
+    assert!(all > 0 && own <= all, "{own} of {all}");
+    let (none, all) = found(check(&enclave, other_owner()).await);
+    assert!(all > 0 && none == 0, "{none} of {all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_for_owners() {
+    let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
+    deploy(&enclave, Kind::Deploy, owner(), "ledger", ADD).await.unwrap();
+    for (who, apps) in [(owner(), 1), (other_owner(), 0)] {
+        let answer = volume::statistics(&enclave, Caller::with_key(who)).await.unwrap();
+        let answer = answer.into_body().collect().await.unwrap().to_bytes();
+        let figures: VolumeStatistics = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(figures.apps.len(), apps);
+        assert_eq!(figures.epoch, enclave.storage.state().epoch);
+        assert!(figures.used_bytes <= figures.disk_bytes);
+    }
+    let stranger = Caller::with_key(KeyFingerprint::from_hash([3; 32]));
+    assert_eq!(volume::statistics(&enclave, stranger).await.unwrap_err().code, Code::Forbidden);
+    assert_eq!(volume::backup(&enclave, stranger).await.unwrap_err().code, Code::Forbidden);
+    assert_eq!(volume::check(&enclave, stranger).unwrap_err().code, Code::Forbidden);
+}
+
+async fn check(enclave: &Arc<Enclave>, owner: KeyFingerprint) -> Vec<CheckEvent> {
+    // The turn of the one before ends a moment after its answer.
+    loop {
+        match volume::check(enclave, Caller::with_key(owner)) {
+            Err(_) => tokio::task::yield_now().await,
+            Ok(answer) => {
+                let lines = answer.into_body().collect().await.unwrap().to_bytes();
+                let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+                return lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
+            }
+        }
+    }
+}
+
+fn start(disk: Arc<dyn Disk>) -> Arc<Enclave> {
+    let configuration = Configuration { owners: vec![owner(), other_owner()], ..Configuration::default() };
+    let storage = Storage::mount(disk, &FixedKey, Options::default()).unwrap();
+    let attestor = attest::Attestor::new(&configuration, b"{}", storage.identity().unwrap()).unwrap();
+    let settings = Settings::default();
+    let runtime = Runtime::new(settings.clone()).unwrap();
+    let loaded = storage.load(&runtime).unwrap();
+    Arc::new(Enclave::new(configuration, runtime, settings, attestor, storage, loaded).unwrap())
+}
+
+async fn deploy(
+    enclave: &Arc<Enclave>,
+    kind: Kind,
+    owner: KeyFingerprint,
+    app: &str,
+    wat: &str,
+) -> Result<AppDescription, Problem> {
+    let variable = EnvironmentVariable { name: "TOKEN".to_owned(), value: "hunter2".to_owned() };
+    let deployment = Deployment {
+        enclave: Arc::clone(enclave),
+        kind,
+        name: name(app),
+        owner,
+        settings: DeploySettings {
+            limits: Limits { files: 12, ..Limits::default() },
+            environment: vec![variable],
+        },
+        wasm: wat::parse_str(wat).unwrap().into(),
+    };
+    deployment.run(&mpsc::channel(16).0).await
+}
+
+fn claims(enclave: &Enclave) -> Claims {
+    Claims::decode(enclave.state().attested.claims()).unwrap()
+}
+
+fn name(text: &str) -> AppName {
+    text.parse().unwrap()
+}
+
+fn owner() -> KeyFingerprint {
+    KeyFingerprint::from_hash([1; 32])
+}
+
+fn other_owner() -> KeyFingerprint {
+    KeyFingerprint::from_hash([2; 32])
+}
+
+struct FixedKey;
+
+impl SealingKey for FixedKey {
+    fn sealing_key(&self, _: &[u8; 32]) -> Result<Zeroizing<[u8; 16]>, SealingError> {
+        Ok(Zeroizing::new([9; 16]))
+    }
+}
+
+const MAX_BLOCKS: u64 = 1 << 16;
+const ADD: &str = r#"(component
+  (core module $m (func (export "f") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))
+  (core instance $i (instantiate $m))
+  (func (export "f") (param "a" u32) (param "b" u32) (result u32) (canon lift (core func $i "f"))))"#;
+const SUB: &str = r#"(component
+  (core module $m (func (export "f") (param i32 i32) (result i32) local.get 0 local.get 1 i32.sub))
+  (core instance $i (instantiate $m))
+  (func (export "f") (param "a" u32) (param "b" u32) (result u32) (canon lift (core func $i "f"))))"#;

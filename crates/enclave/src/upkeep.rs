@@ -1,0 +1,57 @@
+//! What has to be done though nobody asks for it: counters are kept, and writes of calls whose clients went away.
+
+use crate::app::App;
+use crate::state::Enclave;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Keeps counters and forgotten writes at intervals, for as long as it is polled.
+pub(crate) async fn run(enclave: &Arc<Enclave>) {
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        if write_counters(enclave).await || enclave.storage.has_uncommitted() {
+            // Calls hear of a failure themselves, and the next time comes.
+            let _ = enclave.storage.commit().await;
+        }
+    }
+}
+
+/// The last commit of a run.
+pub(crate) async fn finish(enclave: &Arc<Enclave>) {
+    write_counters(enclave).await;
+    if enclave.storage.commit().await.is_err() {
+        cloister_boundary::log(
+            "the volume could not be written at the end; what calls were told is on the disk",
+        );
+    }
+}
+
+/// Writes the counters that changed, and says whether there were any.
+async fn write_counters(enclave: &Arc<Enclave>) -> bool {
+    // An app that is being removed meanwhile would leave what is written here.
+    let unchanged = enclave.unchanged().await;
+    let state = enclave.state();
+    let changed: Vec<_> = state
+        .apps
+        .running
+        .values()
+        .filter_map(|app| Some((Arc::clone(app), app.counters.take_changed()?)))
+        .collect();
+    if changed.is_empty() {
+        return false;
+    }
+    let storage = enclave.storage.clone();
+    let writing = tokio::task::spawn_blocking(move || {
+        let _unchanged = unchanged;
+        for (app, functions) in changed {
+            let App { name, record, counters, .. } = &*app;
+            if storage.write_counters(name, record, functions).is_err() {
+                counters.mark_changed();
+            }
+        }
+    });
+    writing.await.is_ok()
+}
+
+/// What a power cut can take of counters.
+const INTERVAL: Duration = Duration::from_secs(10);
