@@ -180,8 +180,21 @@ impl Enclave {
     /// Where it does not end as asked.
     pub fn stop_and_keep(self) -> Setup {
         self.running.shutdown();
+        self.ended(|exit| matches!(exit, cloister_host::Exit::Success))
+    }
+
+    /// Ends the enclave at once, in the middle of whatever it does, and gives what starts it again.
+    ///
+    /// # Panics
+    /// Where it had ended before.
+    pub fn kill_and_keep(self) -> Setup {
+        self.running.stopper().force();
+        self.ended(|exit| matches!(exit, cloister_host::Exit::Forced))
+    }
+
+    fn ended(self, expected: impl FnOnce(&cloister_host::Exit) -> bool) -> Setup {
         let exit = self.running.wait().unwrap_or_else(|error| panic!("the enclave does not end: {error}"));
-        assert!(matches!(exit, cloister_host::Exit::Success), "{exit:?}");
+        assert!(expected(&exit), "{exit:?}");
         let launch = launch(self.state.path(), &self.log);
         let Self { configuration, identity, log, state, .. } = self;
         Setup { launch, configuration, identity, log, state }

@@ -21,7 +21,7 @@ pub struct Limits {
     pub log: u64,
     /// Milliseconds of wall time.
     pub wall_time_ms: u64,
-    /// Bytes that the app keeps across calls, files and keys together.
+    /// Bytes of files, and as many bytes of keys, that the app keeps across calls.
     pub storage: u64,
     /// Files, directories and symbolic links that the app keeps across calls.
     pub files: u64,

@@ -3,12 +3,13 @@
 use crate::app::{App, Ended, Outcome};
 use crate::body;
 use crate::state::{Enclave, SMALL_BODY};
+use bytes::Bytes;
 use cloister_api::{
     AppName, CallResponse, Code, EXPECTED_CODE_HEADER, MAX_CALL_BODY, Problem, WAVE_ARGUMENTS,
 };
 use cloister_runtime::{Arguments, Call, LogSink};
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -18,11 +19,11 @@ use tokio::sync::SemaphorePermit;
 ///
 /// # Errors
 /// A [`Problem`]: of the request, or of the guest.
-pub(crate) async fn serve(
+pub(crate) async fn serve<B: Body<Data = Bytes> + Unpin>(
     enclave: &Enclave,
     name: &AppName,
     export: &str,
-    request: Request<Incoming>,
+    request: Request<B>,
 ) -> Result<Response<body::Body>, Problem> {
     let app = enclave.app(name)?;
     let notation = Notation::of(request.headers())?;

@@ -4,8 +4,8 @@ use crate::access::Caller;
 use crate::deploy::{Deployment, Kind};
 use crate::state::Enclave;
 use crate::storage::Storage;
-use crate::{admin, attest, upkeep, volume};
-use bytes::Buf;
+use crate::{admin, attest, calls, upkeep, volume};
+use bytes::{Buf, Bytes};
 use cloister_api::{
     AppDescription, AppName, BACKUP_END, BACKUP_EPOCH_HEADER, CheckEvent, Code, Configuration,
     DeploySettings, EnvironmentVariable, KeyFingerprint, Limits, Problem, Removal, VolumeStatistics,
@@ -16,8 +16,10 @@ use cloister_volume::{
     BLOCK, Disk, DiskFailure, DiskOperationKind, FailureEffect, FaultyDisk, MemoryDisk, Options,
     SealingError, SealingKey,
 };
-use http_body_util::BodyExt;
+use http::Request;
+use http_body_util::{BodyExt, Full};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
@@ -33,7 +35,7 @@ async fn apps_and_identity_outlive_the_enclave() {
     let ended = crate::app::Ended {
         outcome: crate::app::Outcome::Returned,
         fuel: 7,
-        wall: std::time::Duration::from_millis(1),
+        wall: Duration::from_millis(1),
     };
     app.counters.record("f", ended);
     upkeep::finish(&enclave).await;
@@ -96,6 +98,66 @@ async fn a_removal_says_what_went() {
     assert_eq!(removal(owner()).await.unwrap_err().code, Code::UnknownApp);
     assert!(claims(&start(Arc::new(disk.fork()))).apps.is_empty());
     deploy(&enclave, Kind::Deploy, other_owner(), "ledger", ADD).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_with_damaged_keys_can_be_replaced_removed_and_deployed_again() {
+    let disk = MemoryDisk::new(MAX_BLOCKS);
+    let enclave = start(Arc::new(disk.clone()));
+    deploy(&enclave, Kind::Deploy, owner(), "ledger", ADD).await.unwrap();
+    enclave.app(&name("ledger")).unwrap().storage.set_key(b"old", b"value");
+    enclave.storage.commit().await.unwrap();
+    drop(enclave);
+    let damaged = (0..disk.blocks().unwrap()).rev().find_map(|block| {
+        let disk = disk.fork();
+        disk.modify(block, |bytes| bytes[9] ^= 1);
+        let storage = Storage::mount(Arc::new(disk.clone()), &FixedKey, Options::default()).ok()?;
+        let app = storage.load(&Runtime::new(Settings::default()).unwrap()).ok()?.apps.pop()?;
+        app.storage.usage().is_err().then_some(disk)
+    });
+    let enclave = start(Arc::new(damaged.unwrap()));
+    let figures = volume::statistics(&enclave, Caller::with_key(owner())).await.unwrap();
+    assert_eq!(figures.status(), 200);
+    deploy(&enclave, Kind::Replace, owner(), "ledger", SUB).await.unwrap();
+    admin::remove(&enclave, Caller::with_key(owner()), name("ledger")).await.unwrap();
+    let described = deploy(&enclave, Kind::Deploy, other_owner(), "ledger", ADD).await.unwrap();
+    assert_eq!(described.storage.keys, 0);
+}
+
+/// However a call ends that is answered, what it wrote is on the disk before the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_call_wrote_stays_however_it_ends() {
+    let disk = MemoryDisk::new(MAX_BLOCKS);
+    let enclave = start(Arc::new(disk.clone()));
+    let limits = |fuel, wall_time_ms| Limits { fuel, wall_time_ms, ..Limits::default() };
+    let (little, much) = (limits(1_000_000, 60_000), limits(1_000_000_000_000, 300));
+    deploy_within(&enclave, Kind::Deploy, owner(), "ledger", SET, little).await.unwrap();
+    let call = async |end: u8| {
+        let request = Request::new(Full::new(Bytes::from(format!("[{end}]"))));
+        calls::serve(&enclave, &name("ledger"), "f", request).await.map(|_| ()).map_err(|problem| problem.code)
+    };
+    let kept = |disk: &MemoryDisk, end: u8| {
+        start(Arc::new(disk.fork())).app(&name("ledger")).unwrap().storage.has_key(&[b'0' + end])
+    };
+    for (end, code) in [(0, None), (1, Some(Code::GuestTrapped)), (2, Some(Code::OutOfFuel))] {
+        assert_eq!(call(end).await.err(), code);
+        assert!(kept(&disk, end), "{end}");
+    }
+    deploy_within(&enclave, Kind::Replace, owner(), "ledger", SET, much).await.unwrap();
+    assert_eq!(call(3).await.err(), Some(Code::TimedOut));
+    assert!(kept(&disk, 3));
+    // Nobody waits for this one any more; it is kept with the next commit.
+    assert!(tokio::time::timeout(Duration::from_millis(100), call(4)).await.is_err());
+    upkeep::finish(&enclave).await;
+    assert!(kept(&disk, 4));
+    assert!(!kept(&disk, 5));
+}
+
+#[tokio::test]
+async fn no_secret_is_in_what_is_printed() {
+    let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
+    deploy(&enclave, Kind::Deploy, owner(), "ledger", ADD).await.unwrap();
+    assert!(!format!("{enclave:?}").contains("hunter2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,6 +301,17 @@ async fn deploy(
     app: &str,
     wat: &str,
 ) -> Result<AppDescription, Problem> {
+    deploy_within(enclave, kind, owner, app, wat, Limits { files: 12, ..Limits::default() }).await
+}
+
+async fn deploy_within(
+    enclave: &Arc<Enclave>,
+    kind: Kind,
+    owner: KeyFingerprint,
+    app: &str,
+    wat: &str,
+    limits: Limits,
+) -> Result<AppDescription, Problem> {
     let variable = EnvironmentVariable { name: "TOKEN".to_owned(), value: "hunter2".to_owned() };
     let deployment = Deployment {
         enclave: Arc::clone(enclave),
@@ -246,7 +319,7 @@ async fn deploy(
         name: name(app),
         owner,
         settings: DeploySettings {
-            limits: Limits { files: 12, ..Limits::default() },
+            limits,
             environment: vec![variable],
         },
         wasm: wat::parse_str(wat).unwrap().into(),
@@ -287,3 +360,37 @@ const SUB: &str = r#"(component
   (core module $m (func (export "f") (param i32 i32) (result i32) local.get 0 local.get 1 i32.sub))
   (core instance $i (instantiate $m))
   (func (export "f") (param "a" u32) (param "b" u32) (result u32) (canon lift (core func $i "f"))))"#;
+/// Sets the key that is the digit of its argument; then returns (0), traps (1), or goes on for ever.
+const SET: &str = r#"(component
+  (import "wasi:keyvalue/store@0.2.0-draft" (instance $store
+    (export "bucket" (type $bucket (sub resource)))
+    (type $failure (variant (case "no-such-store") (case "access-denied") (case "other" string)))
+    (export "error" (type $error (eq $failure)))
+    (export "open" (func (param "identifier" string) (result (result (own $bucket) (error $error)))))
+    (export "[method]bucket.set" (func (param "self" (borrow $bucket)) (param "key" string)
+      (param "value" (list u8)) (result (result (error $error)))))))
+  (core module $memory
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024)))
+  (core instance $memory (instantiate $memory))
+  (core func $open (canon lower (func $store "open")
+    (memory $memory "memory") (realloc (func $memory "realloc"))))
+  (core func $set (canon lower (func $store "[method]bucket.set")
+    (memory $memory "memory") (realloc (func $memory "realloc"))))
+  (core module $m
+    (import "host" "memory" (memory 1))
+    (import "host" "open" (func $open (param i32 i32 i32)))
+    (import "host" "set" (func $set (param i32 i32 i32 i32 i32 i32)))
+    (func (export "f") (param $end i32)
+      (i32.store8 (i32.const 0) (i32.add (i32.const 48) (local.get $end)))
+      (call $open (i32.const 0) (i32.const 0) (i32.const 16))
+      (if (i32.load8_u (i32.const 16)) (then unreachable))
+      (call $set (i32.load (i32.const 20)) (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 1)
+        (i32.const 32))
+      (if (i32.load8_u (i32.const 32)) (then unreachable))
+      (if (i32.eqz (local.get $end)) (then return))
+      (if (i32.eq (local.get $end) (i32.const 1)) (then unreachable))
+      (loop $on (br $on))))
+  (core instance $i (instantiate $m (with "host" (instance
+    (export "memory" (memory $memory "memory")) (export "open" (func $open)) (export "set" (func $set))))))
+  (func (export "f") (param "end" u32) (canon lift (core func $i "f"))))"#;

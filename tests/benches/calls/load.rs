@@ -74,15 +74,11 @@ impl Load {
 /// What was seen.
 #[derive(Debug, Default)]
 pub(crate) struct Sample {
-    latencies: Vec<Duration>,
-    elapsed: Duration,
+    pub(crate) latencies: Vec<Duration>,
+    pub(crate) elapsed: Duration,
 }
 
 impl Sample {
-    pub(crate) fn new(latencies: Vec<Duration>, elapsed: Duration) -> Self {
-        Self { latencies, elapsed }
-    }
-
     pub(crate) fn add(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.elapsed += other.elapsed;

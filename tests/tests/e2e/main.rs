@@ -8,6 +8,7 @@ mod command_line;
 mod examples;
 mod hostile_clients;
 mod hostile_guests;
+mod lying_disk;
 mod lying_host;
 mod storage;
 mod trust;

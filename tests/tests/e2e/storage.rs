@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-async fn deploy_files(session: &Session, app: &str) {
+pub(crate) async fn deploy_files(session: &Session, app: &str) {
     let environment = vec![EnvironmentVariable { name: "PLANTED".into(), value: "PlantedValue".into() }];
     let limits = Limits { fuel: 10_000_000_000, wall_time_ms: 120_000, ..Limits::default() };
     let settings = DeploySettings { limits, environment };
@@ -19,7 +19,7 @@ async fn deploy_files(session: &Session, app: &str) {
 }
 
 /// The `ok` of an export's result.
-async fn ok(session: &Session, app: &str, export: &str, arguments: Value) -> Value {
+pub(crate) async fn ok(session: &Session, app: &str, export: &str, arguments: Value) -> Value {
     let answer = session.call_json(&name(app), export, &arguments).await;
     let answer = answer.unwrap_or_else(|error| panic!("{app} {export}: {error}"));
     answer.result.get("ok").unwrap_or_else(|| panic!("{app} {export}: {}", answer.result)).clone()
@@ -139,8 +139,9 @@ async fn a_replacement_keeps_the_data() {
     let full = session.call_json(&name("kept"), "put", &json!(["big", "x".repeat(200 << 10)])).await.unwrap();
     assert!(full.result.get("err").is_some(), "no quota of bytes: {}", full.result);
     ok(&session, "kept", "remove", json!(["big"])).await;
-    ok(&session, "kept", "put", json!(["last", ""])).await;
-    let many = session.call_json(&name("kept"), "put", &json!(["one-more", ""])).await.unwrap();
+    ok(&session, "kept", "put", json!(["third", ""])).await;
+    ok(&session, "kept", "put", json!(["fourth", ""])).await;
+    let many = session.call_json(&name("kept"), "put", &json!(["fifth", ""])).await.unwrap();
     let why = many.result["err"].as_str().unwrap_or_else(|| panic!("no quota of files: {}", many.result));
     assert!(why.to_lowercase().contains("quota"), "{why}");
     assert_eq!(ok(&session, "kept", "get", json!(["a/b"])).await, json!("text"));
@@ -404,7 +405,7 @@ fn with_a_tpm_an_older_disk_is_refused_with_an_explanation() {
     let new = fs::read(&disk).unwrap();
     fs::write(&disk, &old).unwrap();
     let refused = Machine::refuses_to_start(folder.path(), &with_tpm);
-    assert!(refused.contains("older"), "{refused}");
+    assert!(refused.contains("An old disk was put back"), "{refused}");
     assert_eq!(fs::read(&disk).unwrap(), old, "a refused disk is left as it is");
 
     fs::write(&disk, &new).unwrap();

@@ -62,6 +62,16 @@ impl AppStorage {
         assert_eq!(node.write_at(0, contents).unwrap(), contents.len());
     }
 
+    #[cfg(test)]
+    pub(crate) fn set_key(&self, key: &[u8], value: &[u8]) {
+        self.keys.set(key, value).unwrap();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_key(&self, key: &[u8]) -> bool {
+        self.keys.exists(key).unwrap()
+    }
+
     fn dataset(&self) -> &Dataset {
         self.filesystem.dataset()
     }

@@ -5,7 +5,9 @@ use super::*;
 use cloister_api::{AppName, FunctionCounters, KeyFingerprint, Limits};
 use cloister_filesystem::{Follow, OpenHow};
 use cloister_runtime::{Program, Runtime, Settings};
-use cloister_volume::{BLOCK, DiskFailure, DiskOperationKind, FailureEffect, Fate, FaultyDisk, MemoryDisk};
+use cloister_volume::{
+    BLOCK, DiskFailure, DiskOperationKind, FailureEffect, Fate, FaultyDisk, MemoryDisk, Part,
+};
 use std::collections::BTreeMap;
 
 #[tokio::test]
@@ -65,7 +67,7 @@ async fn files_and_keys_outlive_a_restart_and_a_replacement_and_end_with_a_remov
     assert_eq!(read(&app.storage, "kept"), b"contents");
     assert_eq!(app.storage.keys.get(b"key").unwrap().as_deref(), Some(&b"value"[..]));
 
-    storage.retire(&app.name, Some(&record)).unwrap();
+    storage.retire(&app.name).unwrap();
     let removed = storage.purge(&app.name).unwrap();
     assert_eq!((removed.files, removed.keys, removed.bytes > 0), (1, 1, true));
     assert!(app.storage.keys.get(b"key").is_err(), "a call under way has lost its keys");
@@ -161,7 +163,7 @@ async fn without_its_record_an_app_is_nobodys() {
     storage.files.replace(&record_path(affected), &[&record.encode().unwrap()]).unwrap();
     let loaded = storage.load(&runtime()).unwrap();
     assert_eq!(loaded.apps[0].counters, BTreeMap::new(), "counters that cannot be read begin anew");
-    storage.retire(affected, None).unwrap();
+    storage.retire(affected).unwrap();
     storage.purge(affected).unwrap();
     assert_nothing_is_left(&storage);
 }
@@ -178,7 +180,7 @@ async fn a_disk_that_fails_leaves_all_as_it_was() {
     let replaced = storage.install(staged, &next, Some((&app.storage, &record)));
     assert!(replaced.and_then(Installation::keep).is_err());
     assert!(storage.install(staged_new, &new, None).and_then(Installation::keep).is_err());
-    assert!(storage.retire(&name("app"), Some(&record)).is_err());
+    assert!(storage.retire(&name("app")).is_err());
     assert!(storage.commit().await.is_err());
     disk.heal();
     storage.commit().await.unwrap();
@@ -203,7 +205,7 @@ async fn every_power_cut_leaves_an_app_wholly_or_not_at_all() {
     app.storage.write_file("kept", b"contents");
     let second = replace(&storage, &app.storage, &first, SUB).unwrap();
     let replaced = disk.operations();
-    storage.retire(&app.name, Some(&second)).unwrap();
+    storage.retire(&app.name).unwrap();
     storage.purge(&app.name).unwrap();
     let removed = disk.operations();
 
@@ -230,6 +232,61 @@ async fn every_power_cut_leaves_an_app_wholly_or_not_at_all() {
             }
         }
     }
+}
+
+/// Whatever page of the keys the host changes, an app can be removed, and one of its name begins with no keys.
+#[tokio::test]
+async fn damaged_keys_keep_no_name() {
+    let disk = disk();
+    let storage = start(&disk);
+    for app in ["a", "app", "z"] {
+        deploy(&storage, app, ADD);
+    }
+    let apps = storage.load(&runtime()).unwrap().apps;
+    for app in &apps {
+        let pairs: Vec<_> = (0..150).map(|n| (format!("old-{n}"), [1; 100])).collect();
+        app.storage.keys.set_many(&pairs).unwrap();
+    }
+    storage.commit().await.unwrap();
+    drop((storage, apps));
+
+    let runtime = runtime();
+    let (wasm, program) = program(SUB);
+    let (mut damaged, mut incomplete, mut usable) = (0, 0, 0);
+    for block in 0..(disk.snapshot().len() / BLOCK) as u64 {
+        let disk = disk.fork();
+        disk.modify(block, |bytes| bytes[17] ^= 0x20);
+        let Ok(storage) = Storage::mount(Arc::new(disk.clone()), &sealing::Key, Options::default()) else {
+            continue;
+        };
+        let damage = storage.check(&mut |_, _| {}).unwrap().damage;
+        if !damage.iter().any(|damage| damage.dataset == KEYS && damage.part == Part::Data) {
+            continue;
+        }
+        damaged += 1;
+        let app = storage.load(&runtime).unwrap().apps.remove(1);
+        storage.retire(&app.name).unwrap();
+        incomplete += usize::from(storage.purge(&app.name).unwrap().keys < 150);
+        let staged = storage.stage(&app.name, &wasm, &program).unwrap();
+        let incarnation = storage.incarnation(&app.name, None).unwrap();
+        assert_ne!(incarnation, app.record.incarnation);
+        let record =
+            Record::new(&staged, incarnation, app.record.owner, Limits::default(), Vec::new());
+        storage.install(staged, &record, None).unwrap().keep().unwrap();
+
+        let loaded = start(&disk.fork()).load(&runtime).unwrap();
+        assert!(loaded.affected.is_empty(), "block {block}: {loaded:?}");
+        assert_eq!(loaded.apps[1].record, record);
+        let keys = &loaded.apps[1].storage.keys;
+        assert!(keys.list(None, 1).map_or(true, |found| found.keys.is_empty()), "block {block}");
+        if keys.set(b"new", b"value").is_ok() {
+            usable += 1;
+            assert_eq!(keys.usage().unwrap().keys, 1, "block {block}");
+            assert_eq!(keys.get(b"new").unwrap().unwrap(), b"value", "block {block}");
+            assert!(keys.get(b"old-7").map_or(true, |old| old.is_none()), "block {block}");
+        }
+    }
+    assert!(damaged > 10 && incomplete > 2 && usable > damaged / 2, "{damaged} {incomplete} {usable}");
 }
 
 /// Whatever block of the disk the host changes, an app is as it was or not served.
@@ -324,7 +381,9 @@ fn stage(storage: &Storage, app: &str, wat: &str) -> (Staged, Record) {
     let staged = storage.stage(&name(app), &wasm, &program).unwrap();
     let limits = Limits { files: 9, ..Limits::default() };
     let environment = vec![("SECRET".to_owned(), "value".to_owned())];
-    let record = Record::new(&staged, KeyFingerprint::from_hash([5; 32]), limits, environment);
+    let incarnation = storage.incarnation(&name(app), None).unwrap();
+    let owner = KeyFingerprint::from_hash([5; 32]);
+    let record = Record::new(&staged, incarnation, owner, limits, environment);
     (staged, record)
 }
 
@@ -335,7 +394,8 @@ fn deploy(storage: &Storage, app: &str, wat: &str) -> Record {
 }
 
 fn replace(storage: &Storage, data: &AppStorage, before: &Record, wat: &str) -> Result<Record, StorageError> {
-    let (staged, record) = stage(storage, "app", wat);
+    let (staged, mut record) = stage(storage, "app", wat);
+    record.incarnation = storage.incarnation(&name("app"), Some(before)).unwrap();
     storage.install(staged, &record, Some((data, before)))?.keep()?;
     Ok(record)
 }

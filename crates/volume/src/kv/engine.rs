@@ -51,9 +51,18 @@ pub(super) enum Side {
 
 impl Engine {
     pub(super) fn open(pages: Arc<dyn Pages>) -> Result<Engine, KvError> {
-        let (database, fence) = open_database(&pages)?;
-        let opened = Opened { generation: 0, database: Some(database), fence };
+        let (database, fence) = match open_database(&pages) {
+            Ok((database, fence)) => (Some(database), fence),
+            // Each operation tries again, and says what is damaged.
+            Err(error) if error.is_damage() => (None, Fence::default()),
+            Err(error) => return Err(error),
+        };
+        let opened = Opened { generation: 0, database, fence };
         Ok(Engine { pages, writer: Mutex::default(), opened: RwLock::new(opened) })
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.opened.read().unwrap_or_else(PoisonError::into_inner).database.is_some()
     }
 
     pub(super) fn pages(&self) -> &dyn Pages {

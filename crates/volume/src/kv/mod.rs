@@ -50,10 +50,17 @@ struct Shared {
 impl KeyValue {
     /// Opens the store of a dataset that holds nothing else, and creates it where the dataset has no root object.
     ///
+    /// One that damage keeps from being opened is opened as soon as an operation can; until then all of them fail.
+    ///
     /// # Errors
-    /// Where the volume cannot be read or written, or the database in it is not whole.
+    /// Where the disk fails, or what is there is no database.
     pub fn open(dataset: &Dataset) -> Result<KeyValue, KvError> {
         KeyValue::over(Arc::new(ObjectPages::of(dataset)?))
+    }
+
+    /// Whether operations can work now: not where damage or the disk keeps the database from being opened.
+    pub fn is_open(&self) -> bool {
+        self.engine().is_open()
     }
 
     fn over(pages: Arc<dyn Pages>) -> Result<KeyValue, KvError> {

@@ -1,13 +1,15 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use cloister_filesystem::Filesystem;
+use cloister_filesystem::{Filesystem, Follow, OpenHow};
 use cloister_volume::{MemoryDisk, Options, Quota, SealingError, SealingKey, Volume};
 use cloister_wasi::{Durability, Storage, Unavailable, WasiCtx};
+use wasmtime::Trap;
 use zeroize::Zeroizing;
 
-use crate::guest::{Guest, PLENTY};
+use crate::guest::{Guest, Outcome, PLENTY};
 
 #[tokio::test]
 async fn no_directory_is_open() {
@@ -89,10 +91,69 @@ async fn files_cost_fuel_by_their_bytes() {
     assert!((8_000..9_000).contains(&(long - short)), "written and read: {short} {long}");
 }
 
+/// Writes to the file `log` and syncs it; then traps (0), goes on for ever (1), or waits an hour (2).
+const SYNC_AND_FAIL: Guest<'_> = Guest {
+    world: "import wasi:filesystem/types@W; import wasi:filesystem/preopens@W; import wasi:io/poll@W;
+        import wasi:clocks/monotonic-clock@W; export run: func(end: u32);",
+    imports: r#"
+        (import "wasi:filesystem/preopens@W" "get-directories" (func $directories (param i32)))
+        (import "wasi:filesystem/types@W" "[method]descriptor.open-at"
+            (func $open (param i32 i32 i32 i32 i32 i32 i32)))
+        (import "wasi:filesystem/types@W" "[method]descriptor.write"
+            (func $write (param i32 i32 i32 i64 i32)))
+        (import "wasi:filesystem/types@W" "[method]descriptor.sync" (func $sync (param i32 i32)))
+        (import "wasi:clocks/monotonic-clock@W" "subscribe-duration" (func $after (param i64) (result i32)))
+        (import "wasi:io/poll@W" "[method]pollable.block" (func $block (param i32)))"#,
+    body: r#"
+        (data (i32.const 0) "log")
+        (data (i32.const 4) "kept")
+        (func $good (param $result i32)
+            (if (i32.load8_u (local.get $result)) (then unreachable)))
+        (func (export "run") (param $end i32) (local $file i32)
+            (call $directories (i32.const 16))
+            (call $open (i32.load (i32.load (i32.const 16))) (i32.const 1) (i32.const 0) (i32.const 3)
+                (i32.const 1) (i32.const 3) (i32.const 32))
+            (call $good (i32.const 32))
+            (local.set $file (i32.load (i32.const 36)))
+            (call $write (local.get $file) (i32.const 4) (i32.const 4) (i64.const 0) (i32.const 64))
+            (call $good (i32.const 64))
+            (call $sync (local.get $file) (i32.const 96))
+            (call $good (i32.const 96))
+            (if (i32.eqz (local.get $end)) (then unreachable))
+            (if (i32.eq (local.get $end) (i32.const 1)) (then (loop $on (br $on))))
+            (call $block (call $after (i64.const 3600000000000))))"#,
+};
+
+#[tokio::test]
+async fn what_was_synced_stays_however_the_call_ends() {
+    for (end, trap) in [(0, Some(Trap::UnreachableCodeReached)), (1, Some(Trap::OutOfFuel)), (2, None)] {
+        let disk = MemoryDisk::new(4_096);
+        let ctx = WasiCtx::builder().storage(Some(storage_on(&disk)));
+        let call = SYNC_AND_FAIL.run_with::<_, ()>(1_000_000, ctx, (end,));
+        // A call that takes too long and one whose client went away are both dropped where they are.
+        match (tokio::time::timeout(Duration::from_millis(500), call).await, trap) {
+            (Err(_), None) => {}
+            (Ok(Outcome { result: Err(error), .. }), Some(trap)) => {
+                assert_eq!(error.downcast_ref(), Some(&trap));
+            }
+            (ended, _) => panic!("{end}: {:?}", ended.map(|outcome| outcome.result)),
+        }
+        let volume = Volume::mount(Arc::new(disk.fork()), &FixedKey, Options::default()).unwrap();
+        let root = Filesystem::open(volume.dataset("app").unwrap().unwrap()).unwrap().root().unwrap();
+        let file = root.open_at("log", Follow::No, &OpenHow::default()).unwrap();
+        let mut found = [0; 10];
+        let length = file.read_at(0, &mut found).unwrap();
+        assert_eq!(&found[..length], b"kept", "{end}");
+    }
+}
+
 /// An empty filesystem on a volume of its own.
 fn storage() -> Storage {
-    let disk = Arc::new(MemoryDisk::new(4_096));
-    let volume = Volume::create(disk, &FixedKey, Options::default()).unwrap();
+    storage_on(&MemoryDisk::new(4_096))
+}
+
+fn storage_on(disk: &MemoryDisk) -> Storage {
+    let volume = Volume::create(Arc::new(disk.clone()), &FixedKey, Options::default()).unwrap();
     let quota = Quota { bytes: 1 << 20, objects: 100 };
     let dataset = volume.create_dataset(&volume.begin(), "app", quota).unwrap();
     Storage {

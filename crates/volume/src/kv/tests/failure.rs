@@ -87,10 +87,13 @@ fn where_nothing_can_be_read_a_removal_and_a_draw_go_on() {
     drop(store);
     pages.damage(Some(b"only-key"));
     let store = pages.store();
+    assert!(!store.is_open());
+    assert!(app(&store, "app:b").set(b"k", b"v").unwrap_err().is_damage());
     assert_eq!(store.remove_namespace("app:a").unwrap(), Removal { keys: 0, is_complete: false });
     store.incarnation("app:a").unwrap();
     pages.damage(None);
     assert_eq!(store.remove_namespace("app:a").unwrap(), complete(1));
+    assert!(store.is_open());
     pages.fail_after(Some(0));
     assert!(matches!(store.remove_namespace("app:a"), Err(KvError::Volume(VolumeError::Full))));
 }

@@ -1,0 +1,62 @@
+//! What keeping compiled code saves when the machine starts again.
+
+use crate::table::Table;
+use crate::wasmtime::Wasmtime;
+use crate::{Artifact, Sizes, component, limits, patient, seconds};
+use anyhow::Result;
+use cloister_api::DeploySettings;
+use cloister_tests::{Enclave, example, name};
+use serde_json::json;
+use std::time::Instant;
+
+/// Prints the table, or why there is none.
+pub(crate) async fn compare(enclave: Enclave, wasmtime: &Wasmtime, sizes: &Sizes) -> Result<Enclave> {
+    let path = component("javascript");
+    if sizes.artifact == Artifact::Skipped {
+        println!("\nRestart with a large artifact: skipped, since only a quick look is wanted");
+        return Ok(enclave);
+    }
+    if !path.exists() {
+        println!("\nRestart with a large artifact: skipped, since {} is not built", path.display());
+        return Ok(enclave);
+    }
+    let wasm = example("javascript");
+    let app = name("artifact");
+    let settings = DeploySettings { limits: limits(), ..DeploySettings::default() };
+    let began = Instant::now();
+    let deployed = enclave.owner().await.deploy(&app, wasm, &settings, |_| {}).await?;
+    let deploy = began.elapsed();
+    let folder = tempfile::TempDir::new()?;
+    let native = wasmtime.compile(&path, &folder.path().join("compiled"), &[])?;
+
+    let setup = enclave.stop_and_keep();
+    let began = Instant::now();
+    let enclave = setup.start();
+    let listening = began.elapsed();
+    let session = patient(&enclave).await?;
+    let began = Instant::now();
+    session.call_json(&app, "canonicalize", &json!(["{\"b\": 1, \"a\": 2}"])).await?;
+    let first = began.elapsed();
+    let began = Instant::now();
+    session.call_json(&app, "canonicalize", &json!(["{\"b\": 1, \"a\": 2}"])).await?;
+    let second = began.elapsed();
+
+    let title = format!(
+        "Restart with the JavaScript example: {:.1} MiB of component, {:.1} MiB of compiled code",
+        deployed.summary.size as f64 / f64::from(1 << 20),
+        deployed.code_bytes as f64 / f64::from(1 << 20),
+    );
+    let mut table = Table::new(&title, ["", "time"]);
+    for (what, time) in [
+        ("upload and compile inside the image, on one thread", deploy),
+        ("`wasmtime compile`, on all cores", native),
+        ("restart until the image listens", listening),
+        ("the first call afterwards", first),
+        ("the second call", second),
+    ] {
+        table.row([what.to_owned(), seconds(time)]);
+    }
+    table.print();
+    enclave.owner().await.remove(&app).await?;
+    Ok(enclave)
+}
