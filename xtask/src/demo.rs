@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::context::Context;
@@ -14,13 +14,15 @@ use crate::image;
 use crate::process;
 use crate::setup::{self, Need};
 
-/// Sets up, builds, starts the image, deploys the Rust example, verifies it, calls it, and stops.
+/// Sets up, builds, starts the image, deploys the Rust example, verifies it, calls it, keeps a file
+/// over a restart, and stops.
 ///
 /// # Errors
 /// A step fails, or a refusal that must happen does not.
 pub(crate) fn run(context: &Context) -> Result<()> {
     setup::ensure(context, &[Need::Image, Need::Guests], None)?;
-    let guest = guests::build(context, &[Guest::Rust])?.remove(0);
+    let guests = guests::build(context, &[Guest::Rust, Guest::Files])?;
+    let [guest, files] = guests.as_slice() else { bail!("two guests were asked for") };
     let image = image::build(context)?;
     let folder = context.target().join("demo");
     if folder.exists() {
@@ -34,16 +36,14 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     show(command(&cloister, &folder).args(["keygen", "--out"]).arg(&key))?;
 
     step("The enclave, on this machine's SGX or its software stand-in");
-    let mut serve = command(&cloister, &folder);
-    serve.args(["serve", "--format", "json", "--listen", "127.0.0.1:0", "--image"]).arg(&image.sgxs);
-    serve
-        .arg("--sigstruct")
-        .arg(&image.sigstruct)
-        .arg("--state")
-        .arg(folder.join("state"))
-        .arg("--owner")
-        .arg(&key);
-    let served = Served::start(&mut serve)?;
+    let serve = || {
+        let mut serve = command(&cloister, &folder);
+        serve.args(["serve", "--format", "json", "--listen", "127.0.0.1:0", "--image"]).arg(&image.sgxs);
+        serve.arg("--sigstruct").arg(&image.sigstruct);
+        serve.arg("--state").arg(folder.join("state")).arg("--owner").arg(&key);
+        Served::start(&mut serve)
+    };
+    let served = serve()?;
     ensure!(
         served.ready.mrenclave == image.mrenclave,
         "the enclave that runs is not the image that was built"
@@ -90,6 +90,23 @@ pub(crate) fn run(context: &Context) -> Result<()> {
 
     step("Describe: what the app is, and what its calls cost");
     show(command(&cloister, &folder).args(["describe", "hello"]))?;
+
+    step("Keep: a file and a key, sealed on the host's disk before the answer comes");
+    show(
+        command(&cloister, &folder).arg("deploy").arg(&files.path).args(["--name", "notes", "--fuel", "1G"]),
+    )?;
+    let note = ["call", "notes", "put", "\"todo.txt\"", "\"water the plants\"", "--stats"];
+    show(command(&cloister, &folder).args(note))?;
+    show(command(&cloister, &folder).args(["call", "notes", "set-key", "\"owner\"", "\"Ada\""]))?;
+    show(command(&cloister, &folder).args(["volume", "stats"]))?;
+
+    step("Stop, and start again: nothing is deployed or compiled anew");
+    served.stop()?;
+    let served = serve()?;
+    let here = ["--host", &served.ready.address];
+    show(command(&cloister, &folder).args(["apps"]).args(here))?;
+    show(command(&cloister, &folder).args(["call", "notes", "get", "\"todo.txt\""]).args(here))?;
+    show(command(&cloister, &folder).args(["call", "notes", "get-key", "\"owner\""]).args(here))?;
 
     step("Stop");
     served.stop()?;

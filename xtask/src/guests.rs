@@ -108,7 +108,9 @@ fn build_one(context: &Context, guest: Guest) -> Result<Built> {
         println!("examples: building {}", guest.name());
         let started = Instant::now();
         match guest {
-            Guest::Rust | Guest::Files | Guest::Benchmark | Guest::HttpBenchmark => rust::build(context, guest, &path),
+            Guest::Rust | Guest::Files | Guest::Benchmark | Guest::HttpBenchmark => {
+                rust::build(context, guest, &path)
+            }
             Guest::Javascript => javascript::build(context, &path),
             Guest::C => c::build(context, &path),
         }

@@ -32,11 +32,8 @@ async fn apps_and_identity_outlive_the_enclave() {
     assert!(!serde_json::to_string(&described).unwrap().contains("hunter2"));
     assert_eq!(described.storage.files, 0);
     let app = enclave.app(&name("ledger")).unwrap();
-    let ended = crate::app::Ended {
-        outcome: crate::app::Outcome::Returned,
-        fuel: 7,
-        wall: Duration::from_millis(1),
-    };
+    let ended =
+        crate::app::Ended { outcome: crate::app::Outcome::Returned, fuel: 7, wall: Duration::from_millis(1) };
     app.counters.record("f", ended);
     upkeep::finish(&enclave).await;
     let before = claims(&enclave);
@@ -134,7 +131,10 @@ async fn what_a_call_wrote_stays_however_it_ends() {
     deploy_within(&enclave, Kind::Deploy, owner(), "ledger", SET, little).await.unwrap();
     let call = async |end: u8| {
         let request = Request::new(Full::new(Bytes::from(format!("[{end}]"))));
-        calls::serve(&enclave, &name("ledger"), "f", request).await.map(|_| ()).map_err(|problem| problem.code)
+        calls::serve(&enclave, &name("ledger"), "f", request)
+            .await
+            .map(|_| ())
+            .map_err(|problem| problem.code)
     };
     let kept = |disk: &MemoryDisk, end: u8| {
         start(Arc::new(disk.fork())).app(&name("ledger")).unwrap().storage.has_key(&[b'0' + end])
@@ -318,10 +318,7 @@ async fn deploy_within(
         kind,
         name: name(app),
         owner,
-        settings: DeploySettings {
-            limits,
-            environment: vec![variable],
-        },
+        settings: DeploySettings { limits, environment: vec![variable] },
         wasm: wat::parse_str(wat).unwrap().into(),
     };
     deployment.run(&mpsc::channel(16).0).await

@@ -25,7 +25,8 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime) -> Result<()
         body: "[2, 3]".into(),
         answer: "\"result\":5,",
     };
-    let health = Question { method: Method::GET, path: "/v1/health", body: "".into(), answer: "ok", ..call.clone() };
+    let health =
+        Question { method: Method::GET, path: "/v1/health", body: "".into(), answer: "ok", ..call.clone() };
     let served = Question {
         transport: Transport::Tcp,
         address: server.address,

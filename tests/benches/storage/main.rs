@@ -75,20 +75,12 @@ enum Artifact {
 }
 
 /// What takes minutes.
-const FULL: Sizes = Sizes {
-    sqlite: 25,
-    round: Duration::from_secs(1),
-    large: 64 << 20,
-    artifact: Artifact::JavaScript,
-};
+const FULL: Sizes =
+    Sizes { sqlite: 25, round: Duration::from_secs(1), large: 64 << 20, artifact: Artifact::JavaScript };
 
 /// What shows that it works.
-const QUICK: Sizes = Sizes {
-    sqlite: 2,
-    round: Duration::from_millis(200),
-    large: 8 << 20,
-    artifact: Artifact::Skipped,
-};
+const QUICK: Sizes =
+    Sizes { sqlite: 2, round: Duration::from_millis(200), large: 8 << 20, artifact: Artifact::Skipped };
 
 /// The most that an image allows of everything that these guests use.
 fn limits() -> Limits {

@@ -19,18 +19,20 @@ impl Table {
         println!("\n{}\n", self.title);
         let widths: Vec<usize> = (0..self.columns.len())
             .map(|column| {
-                let cells = std::iter::once(&self.columns).chain(&self.rows).filter_map(|row| row.get(column));
+                let cells =
+                    std::iter::once(&self.columns).chain(&self.rows).filter_map(|row| row.get(column));
                 cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
             })
             .collect();
         print_row(&self.columns, &widths);
-        let rules: Vec<String> = widths
-            .iter()
-            .enumerate()
-            .map(|(column, width)| {
-                if column == 0 { "-".repeat(*width) } else { format!("{:->width$}", ":", width = *width) }
-            })
-            .collect();
+        let rules: Vec<String> =
+            widths
+                .iter()
+                .enumerate()
+                .map(|(column, width)| {
+                    if column == 0 { "-".repeat(*width) } else { format!("{:->width$}", ":", width = *width) }
+                })
+                .collect();
         print_row(&rules, &widths);
         for row in &self.rows {
             print_row(row, &widths);

@@ -3,7 +3,7 @@
 use crate::apps::code;
 use cloister_api::{Code, DeploySettings, EnvironmentVariable, Limits};
 use cloister_client::{ClientError, Session};
-use cloister_tests::{Machine, SoftTpm, Setup, example, guest, name, shared, status};
+use cloister_tests::{Machine, Setup, SoftTpm, example, guest, name, shared, status};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,8 +41,13 @@ async fn apps_files_and_keys_survive_a_restart_and_the_host_sees_none_of_them() 
     let session = enclave.owner().await;
     for app in ["planted-one", "planted-two"] {
         deploy_files(&session, app).await;
-        ok(&session, app, "put", json!([format!("PlantedName/{app}.txt"), format!("PlantedContent of {app}")]))
-            .await;
+        ok(
+            &session,
+            app,
+            "put",
+            json!([format!("PlantedName/{app}.txt"), format!("PlantedContent of {app}")]),
+        )
+        .await;
         ok(&session, app, "set-key", json!(["PlantedKey", format!("PlantedSecret of {app}")])).await;
     }
     session.deploy(&name("third"), guest("toolbox"), &DeploySettings::default(), |_| {}).await.unwrap();
@@ -346,7 +351,18 @@ fn the_command_line_checks_backs_up_and_restores() {
     let machine = Machine::start();
     let files = cloister_tests::given("CLOISTER_EXAMPLES").join("files.wasm");
     let files = files.to_str().unwrap();
-    machine.succeeds(&["deploy", files, "--name", "notes", "--fuel", "1G", "--storage", "1MiB", "--files", "50"]);
+    machine.succeeds(&[
+        "deploy",
+        files,
+        "--name",
+        "notes",
+        "--fuel",
+        "1G",
+        "--storage",
+        "1MiB",
+        "--files",
+        "50",
+    ]);
     machine.succeeds(&["call", "notes", "put", "--json", "[\"todo\",\"restore me\"]"]);
     assert_eq!(machine.json(&["describe", "notes"])["limits"]["files"], 50);
     let statistics = machine.json(&["volume", "stats"]);

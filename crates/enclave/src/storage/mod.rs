@@ -89,7 +89,9 @@ impl Storage {
         let files = Files::new(Filesystem::open(system)?);
         let keys = KeyValue::open(&dataset(&volume, KEYS)?)?;
         if !keys.is_open() {
-            cloister_boundary::log("the key-value database on the disk is damaged; no app's keys can be used");
+            cloister_boundary::log(
+                "the key-value database on the disk is damaged; no app's keys can be used",
+            );
         }
         // A native build has no measurement.
         let image = cloister_tee::identity().map_or([0; 32], |identity| identity.mrenclave);

@@ -270,8 +270,7 @@ async fn damaged_keys_keep_no_name() {
         let staged = storage.stage(&app.name, &wasm, &program).unwrap();
         let incarnation = storage.incarnation(&app.name, None).unwrap();
         assert_ne!(incarnation, app.record.incarnation);
-        let record =
-            Record::new(&staged, incarnation, app.record.owner, Limits::default(), Vec::new());
+        let record = Record::new(&staged, incarnation, app.record.owner, Limits::default(), Vec::new());
         storage.install(staged, &record, None).unwrap().keep().unwrap();
 
         let loaded = start(&disk.fork()).load(&runtime).unwrap();

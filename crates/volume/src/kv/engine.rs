@@ -335,12 +335,7 @@ fn change<T>(
     Ok(Changed { value, record: Some(record) })
 }
 
-fn remove(
-    transaction: &WriteTransaction,
-    name: &Name,
-    side: Side,
-    limit: usize,
-) -> Result<Step, Failure> {
+fn remove(transaction: &WriteTransaction, name: &Name, side: Side, limit: usize) -> Result<Step, Failure> {
     let mut table = transaction.open_table(TABLE)?;
     let keys = {
         let (first, end) = name.range();

@@ -126,7 +126,7 @@ const SYNC_AND_FAIL: Guest<'_> = Guest {
 
 #[tokio::test]
 async fn what_was_synced_stays_however_the_call_ends() {
-    for (end, trap) in [(0, Some(Trap::UnreachableCodeReached)), (1, Some(Trap::OutOfFuel)), (2, None)] {
+    for (end, trap) in [(0_u32, Some(Trap::UnreachableCodeReached)), (1, Some(Trap::OutOfFuel)), (2, None)] {
         let disk = MemoryDisk::new(4_096);
         let ctx = WasiCtx::builder().storage(Some(storage_on(&disk)));
         let call = SYNC_AND_FAIL.run_with::<_, ()>(1_000_000, ctx, (end,));

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::{app, complete};
 use super::pages::MemoryPages;
+use super::{app, complete};
 use crate::VolumeError;
 use crate::kv::{KeyUsage, KeyValue, KvError, Removal};
 use zeroize::Zeroizing;

@@ -172,7 +172,8 @@ fn incarnations_never_meet_and_are_removed_together() {
     let of = |incarnation: &[u8; 8]| {
         store.namespace("app:a", incarnation, Zeroizing::new([1; 32]), u64::MAX).unwrap()
     };
-    let incarnations = [[0; 8], [0xff; 8], *b"\xff\xff\xff\xff\xff\xff\xff\xfe", *b"12345678"].map(|i| of(&i));
+    let incarnations =
+        [[0; 8], [0xff; 8], *b"\xff\xff\xff\xff\xff\xff\xff\xfe", *b"12345678"].map(|i| of(&i));
     for (number, keys) in incarnations.iter().enumerate() {
         keys.set(&[number as u8], b"v").unwrap();
         keys.set(b"\xff\xff", b"v").unwrap();

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{app, complete};
 use super::pages::MemoryPages;
+use super::{app, complete};
 use crate::kv::{KEY_COST, KeyValue, Namespace};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
