@@ -94,7 +94,7 @@ async fn files_cost_fuel_by_their_bytes() {
 /// Writes to the file `log` and syncs it; then traps (0), goes on for ever (1), or waits an hour (2).
 const SYNC_AND_FAIL: Guest<'_> = Guest {
     world: "import wasi:filesystem/types@W; import wasi:filesystem/preopens@W; import wasi:io/poll@W;
-        import wasi:clocks/monotonic-clock@W; export run: func(end: u32);",
+        import wasi:clocks/monotonic-clock@W; export run: func(end: u32) -> u32;",
     imports: r#"
         (import "wasi:filesystem/preopens@W" "get-directories" (func $directories (param i32)))
         (import "wasi:filesystem/types@W" "[method]descriptor.open-at"
@@ -109,7 +109,7 @@ const SYNC_AND_FAIL: Guest<'_> = Guest {
         (data (i32.const 4) "kept")
         (func $good (param $result i32)
             (if (i32.load8_u (local.get $result)) (then unreachable)))
-        (func (export "run") (param $end i32) (local $file i32)
+        (func (export "run") (param $end i32) (result i32) (local $file i32)
             (call $directories (i32.const 16))
             (call $open (i32.load (i32.load (i32.const 16))) (i32.const 1) (i32.const 0) (i32.const 3)
                 (i32.const 1) (i32.const 3) (i32.const 32))
@@ -121,7 +121,8 @@ const SYNC_AND_FAIL: Guest<'_> = Guest {
             (call $good (i32.const 96))
             (if (i32.eqz (local.get $end)) (then unreachable))
             (if (i32.eq (local.get $end) (i32.const 1)) (then (loop $on (br $on))))
-            (call $block (call $after (i64.const 3600000000000))))"#,
+            (call $block (call $after (i64.const 3600000000000)))
+            (i32.const 0))"#,
 };
 
 #[tokio::test]
@@ -129,12 +130,12 @@ async fn what_was_synced_stays_however_the_call_ends() {
     for (end, trap) in [(0_u32, Some(Trap::UnreachableCodeReached)), (1, Some(Trap::OutOfFuel)), (2, None)] {
         let disk = MemoryDisk::new(4_096);
         let ctx = WasiCtx::builder().storage(Some(storage_on(&disk)));
-        let call = SYNC_AND_FAIL.run_with::<_, ()>(1_000_000, ctx, (end,));
+        let call = SYNC_AND_FAIL.run_with::<_, u32>(1_000_000, ctx, (end,));
         // A call that takes too long and one whose client went away are both dropped where they are.
         match (tokio::time::timeout(Duration::from_millis(500), call).await, trap) {
             (Err(_), None) => {}
             (Ok(Outcome { result: Err(error), .. }), Some(trap)) => {
-                assert_eq!(error.downcast_ref(), Some(&trap));
+                assert_eq!(error.downcast_ref(), Some(&trap), "{error:?}");
             }
             (ended, _) => panic!("{end}: {:?}", ended.map(|outcome| outcome.result)),
         }

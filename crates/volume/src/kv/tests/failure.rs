@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use zeroize::Zeroizing;
+
 use super::pages::MemoryPages;
 use super::{app, complete};
 use crate::VolumeError;
 use crate::kv::{KeyUsage, KeyValue, KvError, Removal};
-use zeroize::Zeroizing;
 
 /// Two apps with so many keys that each has pages of its own.
 fn two_apps(pages: &MemoryPages) -> KeyValue {
