@@ -3,6 +3,7 @@
 mod c;
 mod javascript;
 mod rust;
+pub(crate) mod sqlite;
 
 use std::fs;
 use std::path::PathBuf;

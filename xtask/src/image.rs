@@ -186,6 +186,6 @@ const FEATURES: &str = "-lvi-cfi,-lvi-load-hardening,+aes,+pclmulqdq,+ssse3,+sse
 +bmi1,+bmi2,+lzcnt,+adx,+movbe";
 
 /// Compiling a JavaScript guest of 12 MB takes about 1 GiB of heap and goes deep. Threads: `main`, the reactor, 16
-/// workers, 4 that block, 2 spare.
+/// workers, 6 that block.
 const LAYOUT: [(&str, &str); 3] =
     [("--heap-size", "0xe0000000"), ("--stack-size", "0x200000"), ("--threads", "24")];

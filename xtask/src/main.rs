@@ -63,9 +63,15 @@ enum Task {
     Check,
     /// Compare calls inside the image with native wasmtime.
     Bench {
-        /// Also compile the JavaScript example, which takes minutes.
+        /// What apps keep instead: the sealed volume, its filesystem, and both through the image.
+        #[arg(long)]
+        storage: bool,
+        /// Also compile the JavaScript example, which takes minutes; with --storage, also mount 10 GiB.
         #[arg(long)]
         all: bool,
+        /// With --storage: sizes so small that the figures only show that everything works.
+        #[arg(long, requires = "storage", conflicts_with = "all")]
+        quick: bool,
     },
 }
 
@@ -88,8 +94,13 @@ fn perform(task: &Task) -> Result<()> {
         Task::Demo => demo::run(&context),
         Task::Test { arguments } => test::run(&context, arguments),
         Task::Check => check::run(&context),
-        Task::Bench { all } => {
-            bench::run(&context, if *all { bench::Scope::All } else { bench::Scope::Quick })
+        Task::Bench { storage, all, quick } => {
+            let scope = match (all, quick) {
+                (true, _) => bench::Scope::All,
+                (false, true) => bench::Scope::Quick,
+                (false, false) => bench::Scope::Usual,
+            };
+            if *storage { bench::storage(&context, scope) } else { bench::calls(&context, scope) }
         }
     }
 }

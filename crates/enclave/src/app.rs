@@ -1,7 +1,7 @@
 //! One deployed app, and what its calls did.
 
 use crate::storage::{AppStorage, LoadedApp, Record, StorageError};
-use cloister_api::{AppDescription, AppName, AppSummary, FunctionCounters, StorageUsage};
+use cloister_api::{AppDescription, AppName, AppSummary, FunctionCounters};
 use cloister_runtime::{LogSink, Program, Stdio};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,15 +44,10 @@ impl App {
     /// Blocks while the volume counts what the app keeps.
     ///
     /// # Errors
-    /// [`StorageError`] where it cannot.
+    /// [`StorageError`] where the disk fails.
     pub(crate) fn description(&self) -> Result<AppDescription, StorageError> {
-        Ok(self.description_with(self.storage.usage()?))
-    }
-
-    /// The description, where it is known what the app keeps.
-    pub(crate) fn description_with(&self, storage: StorageUsage) -> AppDescription {
         let (total, functions) = self.counters.read();
-        AppDescription {
+        Ok(AppDescription {
             summary: self.summary(),
             wit: self.program.wit().to_owned(),
             limits: self.record.limits.clone(),
@@ -61,10 +56,10 @@ impl App {
             exports: self.program.exports(),
             code_bytes: self.program.code_bytes() as u64,
             compile_ms: u64::try_from(self.program.compile_time().as_millis()).unwrap_or(u64::MAX),
-            storage,
+            storage: self.storage.usage_as_found()?,
             total,
             functions,
-        }
+        })
     }
 }
 

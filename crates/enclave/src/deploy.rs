@@ -223,7 +223,7 @@ impl Ready {
         let installation = enclave.storage.install(staged, &record, before).map_err(failed)?;
         let storage = installation.storage().map_err(failed)?;
         let app = Arc::new(App::new(name.clone(), record.clone(), program, storage));
-        let description = app.description_with(app.storage.usage_as_found().map_err(failed)?);
+        let description = app.description().map_err(failed)?;
         apps.affected.remove(&name);
         apps.running.insert(name, app);
         let next = enclave.evidence(apps)?;

@@ -37,7 +37,7 @@ impl Default for Settings {
         Self {
             max_component: 16 << 20,
             max_function: 1 << 20,
-            compile_heap: 2 << 30,
+            compile_heap: 1920 << 20,
             call_heap: 1 << 30,
             code_pool: POOL_BYTES,
         }

@@ -3,7 +3,7 @@
 use crate::native::Native;
 use crate::table::Table;
 use crate::wasmtime::Wasmtime;
-use crate::{Sizes, component, limits, median, patient, times};
+use crate::{Sizes, component, limits, median, patient, stop, times};
 use anyhow::{Result, ensure};
 use cloister_api::{AppName, DeploySettings};
 use cloister_client::Session;
@@ -32,7 +32,7 @@ pub(crate) async fn compare(enclave: Enclave, wasmtime: &Wasmtime, sizes: &Sizes
     }
     drop(session);
 
-    let enclave = enclave.stop_and_keep().start();
+    let enclave = stop(enclave).await?.start();
     let session = patient(&enclave).await?;
     // The code is loaded by the first call.
     session.call_json(&app, "names", &json!(["/"])).await?;

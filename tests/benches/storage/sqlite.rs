@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Prints what each journal takes in each place, and each phase.
 pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime, sizes: &Sizes) -> Result<()> {
-    let path = cloister_tests::given("CLOISTER_GUESTS").join("sqlite.wasm");
+    let path = cloister_tests::given("CLOISTER_SQLITE");
     let wasm = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let app = name("sqlite");
     let owner = enclave.owner().await;

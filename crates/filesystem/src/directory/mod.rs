@@ -272,8 +272,8 @@ fn offset_of(block: u32) -> u64 {
 /// Blocks read together while a directory is loaded.
 const READ_AT_ONCE: usize = 16 * block::SIZE;
 
-/// Enclave memory that one directory may take while it is in use: about 350,000 entries with names of 20 bytes.
-pub(crate) const MAX_BYTES: usize = 48 << 20;
+/// Enclave memory that one directory may take while it is in use: about 170,000 entries with names of 20 bytes.
+pub(crate) const MAX_BYTES: usize = 24 << 20;
 
 /// Two tree maps' share of an entry, and the allocation of its name.
 const BYTES_OF_ENTRY: usize = 120;

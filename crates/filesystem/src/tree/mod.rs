@@ -5,6 +5,9 @@
 
 pub(crate) mod resolve;
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, LazyLock};
+
 use cloister_volume::{Dataset, Object, ObjectId, Operation, VolumeError};
 
 use crate::{
@@ -31,7 +34,7 @@ pub(crate) enum Use {
 
 impl Tree {
     pub(crate) fn new(dataset: Dataset, root: ObjectId) -> Tree {
-        Tree { dataset, root, cache: Cache::default() }
+        Tree { dataset, root, cache: Cache::new(Arc::clone(&DIRECTORY_BYTES)) }
     }
 
     pub(crate) fn root(&self) -> ObjectId {
@@ -381,3 +384,6 @@ pub(crate) struct Name<'n> {
     pub(crate) directory: ObjectId,
     pub(crate) name: &'n str,
 }
+
+/// Enclave memory that the idle directories of all filesystems take.
+static DIRECTORY_BYTES: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);

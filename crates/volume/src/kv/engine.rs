@@ -339,7 +339,7 @@ fn remove(transaction: &WriteTransaction, name: &Name, side: Side, limit: usize)
     let mut table = transaction.open_table(TABLE)?;
     let keys = {
         let (first, end) = name.range();
-        let mut range = table.range::<&[u8]>((Bound::Included(&first[..]), Bound::Excluded(&end[..])))?;
+        let mut range = table.range::<&[u8]>((Bound::Included(first), Bound::Excluded(&end[..])))?;
         let next = || match side {
             Side::First => range.next(),
             Side::Last => range.next_back(),

@@ -177,9 +177,10 @@ impl types::HostDescriptor for WasiCtxView<'_> {
         bytes: Vec<u8>,
         offset: Filesize,
     ) -> Answer<Filesize> {
+        let bytes = &bytes[..bytes.len().min(MAX_WRITE_BYTES)];
         self.change_files(bytes.len() as u64).await?;
         let descriptor = self.table.get(&descriptor)?;
-        let written = descriptor.writable()?.write_at(offset, &bytes)?;
+        let written = descriptor.writable()?.write_at(offset, bytes)?;
         if descriptor.integrity() == Integrity::Synchronous {
             self.commit_files().await?;
         }
@@ -373,3 +374,7 @@ fn synchronous() -> DescriptorFlags {
         | DescriptorFlags::DATA_INTEGRITY_SYNC
         | DescriptorFlags::REQUESTED_WRITE_SYNC
 }
+
+/// Bytes that one `write` takes; of a longer one the rest is not written, as its result says. Calls that pass the bound
+/// on unwritten data at the same moment can each go beyond it by so much.
+const MAX_WRITE_BYTES: usize = 256 << 10;
