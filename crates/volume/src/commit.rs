@@ -178,7 +178,11 @@ impl Inner {
 
     fn advance_anchor(&self, snapshot: &mut Snapshot) -> Result<(), VolumeError> {
         let (Some(anchor), Some(mark)) = (&self.anchor, snapshot.body.anchor) else { return Ok(()) };
-        let mut value = if snapshot.is_anchor_in_doubt { anchor.value()? } else { mark.value - 1 };
+        let mut value = anchor.value()?;
+        if value >= mark.value && !snapshot.is_anchor_in_doubt {
+            // Somebody else counts with it: to advance it would only stop them, too.
+            return Err(AnchorError::OutOfStep { expected: mark.value - 1, found: value }.into());
+        }
         // From here on a failure leaves it open whether the counter advanced.
         snapshot.is_anchor_in_doubt = true;
         while value < mark.value && value + MOST_STEPS >= mark.value {

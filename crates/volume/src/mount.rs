@@ -62,6 +62,7 @@ impl Volume {
             entries: 0,
             catalog: None,
             bitmap: None,
+            exception: [0; 16],
         };
         let durable =
             Durable { commit: Commit { epoch: 0, root: [0; 32] }, body, sealed: Box::new([0; BLOCK]) };
@@ -88,9 +89,12 @@ impl Volume {
         let slots = read_slots(&*disk)?;
         let mut found = open_slots(&slots, sealing)?;
         found.sort_by_key(|opened| std::cmp::Reverse(opened.durable.commit.epoch));
-        let (opened, anchor) = accept(found, &options)?;
+        let Accepted { opened, anchor, by } = accept(found, &options)?;
         let Opened { header, key, mut durable } = opened;
         let secrets = Secrets::of(&key, &header.volume);
+        if by == Rule::Exception {
+            random(&mut durable.body.exception).map_err(VolumeError::from)?;
+        }
         durable.body.anchor = anchor.as_ref().map(|anchored| anchored.mark);
         let mut state = load_state(&disk, &options, secrets, durable)?;
         state.changed |= anchor.is_some();
@@ -238,16 +242,34 @@ struct Anchored {
     mark: AnchorMark,
 }
 
+/// The commit that is mounted.
+struct Accepted {
+    opened: Opened,
+    anchor: Option<Anchored>,
+    by: Rule,
+}
+
+/// Why a commit is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    /// The anchor says that it is the newest, or there is none.
+    Freshness,
+    /// The operator allowed it.
+    Exception,
+}
+
 /// Decides which commit is mounted. `found` is the newest first, and not empty.
-fn accept(mut found: Vec<Opened>, options: &Options) -> Result<(Opened, Option<Anchored>), MountError> {
+fn accept(mut found: Vec<Opened>, options: &Options) -> Result<Accepted, MountError> {
     let newest = &found[0].durable.body;
     let (epoch, newest_mark) = (newest.epoch, newest.anchor);
     let allowed = found.iter().position(|opened| Some(opened.durable.commit.epoch) == options.accept_epoch);
     let mismatch = MountError::AnchorMismatch { epoch, anchored: newest_mark.is_some() };
     let Some(provider) = &options.anchor else {
         return match (newest_mark, allowed) {
-            (None, _) => Ok((found.remove(0), None)),
-            (Some(_), Some(allowed)) => Ok((found.remove(allowed), None)),
+            (None, _) => Ok(Accepted { opened: found.remove(0), anchor: None, by: Rule::Freshness }),
+            (Some(_), Some(allowed)) => {
+                Ok(Accepted { opened: found.remove(allowed), anchor: None, by: Rule::Exception })
+            }
             (Some(_), None) => Err(mismatch),
         };
     };
@@ -268,15 +290,15 @@ fn accept(mut found: Vec<Opened>, options: &Options) -> Result<(Opened, Option<A
         let mark = opened.durable.body.anchor.filter(|mark| mark.identity == identity);
         mark.is_some_and(|mark| mark.value == value || value.checked_add(1) == Some(mark.value))
     });
-    let chosen = match (acceptable, allowed) {
+    let (chosen, by) = match (acceptable, allowed) {
         (Some(acceptable), _) => {
             // This commit was durable, but the power went before the anchor counted it.
             if found[acceptable].durable.body.anchor.is_some_and(|mark| mark.value > value) {
                 value = anchor.advance()?;
             }
-            acceptable
+            (acceptable, Rule::Freshness)
         }
-        (None, Some(allowed)) => allowed,
+        (None, Some(allowed)) => (allowed, Rule::Exception),
         (None, None) if written.identity != identity => {
             return Err(AnchorError::Forged("it is not the one that the volume was written with").into());
         }
@@ -284,7 +306,7 @@ fn accept(mut found: Vec<Opened>, options: &Options) -> Result<(Opened, Option<A
     };
     // The commit that follows adds one: it skips the value that a superblock which was never acknowledged may have.
     let mark = AnchorMark { value: value + 1, identity };
-    Ok((found.remove(chosen), Some(Anchored { anchor, mark })))
+    Ok(Accepted { opened: found.remove(chosen), anchor: Some(Anchored { anchor, mark }), by })
 }
 
 /// Reads the catalog and the bitmap.

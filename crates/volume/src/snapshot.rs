@@ -109,6 +109,7 @@ impl Snapshot {
             entries: state.entries.len() as u64,
             catalog: state.catalog.root(),
             bitmap: state.bitmap.root(),
+            exception: before.body.exception,
         };
         state.changed = false;
         state.snapshots += 1;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::anchor::{Anchor, AnchorProvider};
 use crate::commit::Queue;
 use crate::disk::{BLOCK, Disk};
@@ -108,9 +110,16 @@ impl Volume {
         self.inner.lock().durable.commit
     }
 
-    /// The freshness anchor's identity, where there is one.
+    /// The freshness anchor's identity, where there is one: [`Anchor::identity`](crate::Anchor::identity), until an
+    /// operator's exception was used. From then on it is the SHA-256 of that and of 16 bytes that were drawn at the
+    /// exception, so whoever pinned the identity learns that the anchor was overruled.
     pub fn anchor(&self) -> Option<[u8; 32]> {
-        self.inner.anchor.as_ref().map(|anchor| anchor.identity())
+        let identity = self.inner.anchor.as_ref()?.identity();
+        let exception = self.inner.lock().durable.body.exception;
+        if exception == [0; 16] {
+            return Some(identity);
+        }
+        Some(Sha256::new_with_prefix(identity).chain_update(exception).finalize().into())
     }
 
     /// Whether something waits for a commit or is being written by one.

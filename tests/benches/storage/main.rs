@@ -109,7 +109,10 @@ fn component(example: &str) -> PathBuf {
 }
 
 fn seconds(time: Duration) -> String {
-    format!("{:.2} s", time.as_secs_f64())
+    match time.as_secs_f64() {
+        short if short < 0.1 => format!("{:.1} ms", short * 1e3),
+        seconds => format!("{seconds:.2} s"),
+    }
 }
 
 /// How many times as long; above 1 the image is slower.

@@ -34,7 +34,7 @@ pub(crate) async fn compare(enclave: Enclave, wasmtime: &Wasmtime, sizes: &Sizes
 
     let enclave = stop(enclave).await?.start();
     let session = patient(&enclave).await?;
-    // The code is loaded by the first call.
+    // Only the file is to be new to it.
     session.call_json(&app, "names", &json!(["/"])).await?;
     let cold = timed(&session, &app, &Step::Check, sizes, ROUNDS - 1).await?;
 

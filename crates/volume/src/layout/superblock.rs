@@ -109,7 +109,8 @@ impl Header {
 /// | 104..112 | entries of the catalog |
 /// | 112..152 | pointer to the catalog's root |
 /// | 152..192 | pointer to the bitmap's root |
-/// | 192..3936 | 0 |
+/// | 192..208 | drawn when an operator's exception was last used; 0 where none ever was |
+/// | 208..3936 | 0 |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Body {
     pub(crate) epoch: u64,
@@ -120,6 +121,7 @@ pub(crate) struct Body {
     pub(crate) entries: u64,
     pub(crate) catalog: Option<Pointer>,
     pub(crate) bitmap: Option<Pointer>,
+    pub(crate) exception: [u8; 16],
 }
 
 /// What a commit says of the anchor.
@@ -151,6 +153,7 @@ impl Body {
             entries,
             catalog: Pointer::decode(&bytes[112..]),
             bitmap: Pointer::decode(&bytes[152..]),
+            exception: array_at(bytes, 192),
         })
     }
 
@@ -168,6 +171,7 @@ impl Body {
         bytes[104..112].copy_from_slice(&self.entries.to_le_bytes());
         Pointer::encode(self.catalog.as_ref(), &mut bytes[112..112 + POINTER_LEN]);
         Pointer::encode(self.bitmap.as_ref(), &mut bytes[152..152 + POINTER_LEN]);
+        bytes[192..208].copy_from_slice(&self.exception);
         bytes
     }
 }
@@ -204,6 +208,7 @@ mod tests {
             entries: 3,
             catalog: Some(Pointer { block: 5, counter: 6, key: [7; 12], tag: [8; 16] }),
             bitmap: None,
+            exception: [9; 16],
         };
         assert_eq!(Body::decode(&body.encode()), Ok(body.clone()));
         for wrong in [Body { epoch: 0, ..body.clone() }, Body { blocks: u64::MAX, ..body.clone() }] {

@@ -5,7 +5,7 @@ use crate::keys::Platform;
 use crate::model::Model;
 use crate::recording::{Recording, check, with};
 use cloister_volume::{
-    AnchorError, BLOCK, Disk as _, Fate, MemoryDisk, MountError, Options, State, Volume, VolumeError,
+    Anchor as _, AnchorError, BLOCK, Disk as _, Fate, MemoryDisk, MountError, Options, State, Volume, VolumeError,
 };
 use std::sync::Arc;
 
@@ -140,6 +140,42 @@ fn one_that_others_advance_stops_commits() {
     let error = volume.commit().expect_err("the anchor is out of step");
     assert!(matches!(error, VolumeError::Anchor(AnchorError::OutOfStep { .. })), "{error}");
     assert!(error.to_string().contains("something else advances it"), "{error}");
+}
+
+#[test]
+fn one_that_others_advance_is_left_alone() {
+    let run = Run::of(2);
+    let counter = run.counter();
+    let volume = mount(&run.epochs[1].disk, &counter, None).expect("it is the newest");
+    counter.disturb(1);
+    let present = counter.present();
+    volume.create_dataset(&volume.begin(), "app:late", crate::model::QUOTA).expect("a dataset");
+    for _ in 0..3 {
+        volume.commit().expect_err("the anchor is out of step");
+        assert_eq!(counter.present(), present);
+    }
+}
+
+#[test]
+fn an_exception_changes_the_identity_for_good_and_each_time() {
+    let run = Run::of(3);
+    let counter = run.counter();
+    let own = counter.identity();
+    let old = &run.epochs[0];
+    let mut identities = vec![own];
+    for _ in 0..3 {
+        let disk = old.disk.fork();
+        let mounted = |accept_epoch| {
+            let options = Options { accept_epoch, ..with(&Some(counter.clone())) };
+            let volume = Volume::mount(Arc::new(disk.clone()), &Platform, options).expect("it is accepted");
+            volume.anchor().expect("it has an anchor")
+        };
+        let identity = mounted(Some(old.state.epoch));
+        assert!(!identities.contains(&identity));
+        assert_eq!(mounted(None), identity, "it stays");
+        assert_eq!(mounted(Some(old.state.epoch)), identity, "an exception that was not needed is none");
+        identities.push(identity);
+    }
 }
 
 #[test]
