@@ -80,7 +80,7 @@ enum Artifact {
 
 /// What takes minutes.
 const FULL: Sizes =
-    Sizes { sqlite: 50, round: Duration::from_secs(1), large: 64 << 20, artifact: Artifact::JavaScript };
+    Sizes { sqlite: 25, round: Duration::from_secs(1), large: 64 << 20, artifact: Artifact::JavaScript };
 
 /// What shows that it works.
 const QUICK: Sizes =

@@ -36,7 +36,8 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime, sizes: &Size
     print_totals(&results, sizes);
     print_asked(&results);
     print_phases(&results);
-    owner.remove(&app).await?;
+    // The first session may have been idle for too long.
+    enclave.owner().await.remove(&app).await?;
     Ok(())
 }
 
