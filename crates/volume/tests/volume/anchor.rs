@@ -5,7 +5,8 @@ use crate::keys::Platform;
 use crate::model::Model;
 use crate::recording::{Recording, check, with};
 use cloister_volume::{
-    Anchor as _, AnchorError, BLOCK, Disk as _, Fate, MemoryDisk, MountError, Options, State, Volume, VolumeError,
+    Anchor as _, AnchorError, BLOCK, Disk as _, Fate, MemoryDisk, MountError, Options, State, Volume,
+    VolumeError,
 };
 use std::sync::Arc;
 
