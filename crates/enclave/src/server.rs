@@ -16,7 +16,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// Serves until the host asks for an end, then lets requests under way finish.
@@ -27,6 +27,7 @@ pub(crate) async fn serve(enclave: Arc<Enclave>) -> Result<(), BootError> {
     let acceptor = TlsAcceptor::from(Arc::new(tls::configuration(&enclave)?));
     let listener = Listener::bind(&enclave.configuration.listen).await?;
     let connections = GracefulShutdown::new();
+    let (stopping, stopped) = watch::channel(());
     let mut stop = std::pin::pin!(shutdown_requested());
     let kept = Arc::clone(&enclave);
     let upkeep = tokio::spawn(async move { upkeep::run(&kept).await });
@@ -47,11 +48,12 @@ pub(crate) async fn serve(enclave: Arc<Enclave>) -> Result<(), BootError> {
             enclave: Arc::clone(&enclave),
             acceptor: acceptor.clone(),
             watcher: connections.watcher(),
+            stopped: stopped.clone(),
             _permit: permit,
         };
         tokio::spawn(connection.serve(stream));
     }
-    drop(listener);
+    drop((listener, stopping));
     let grace = Duration::from_millis(enclave.configuration.grace_ms);
     if tokio::time::timeout(grace, connections.shutdown()).await.is_err() {
         cloister_boundary::log("the time to finish is over; requests under way are ended");
@@ -64,11 +66,13 @@ struct Connection {
     enclave: Arc<Enclave>,
     acceptor: TlsAcceptor,
     watcher: Watcher,
+    /// Ends when the enclave stops.
+    stopped: watch::Receiver<()>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    async fn serve(self, stream: Stream) {
+    async fn serve(mut self, stream: Stream) {
         let configuration = &self.enclave.configuration;
         let patience = Duration::from_millis(configuration.header_timeout_ms);
         let handshake = self.acceptor.accept(TlsOnly::new(stream)).into_fallible();
@@ -114,6 +118,11 @@ impl Connection {
         tokio::select! {
             _ = self.watcher.watch(connection.into_owned()) => {}
             () = activity.idle(Duration::from_millis(configuration.idle_timeout_ms)) => {}
+            // Over HTTP/2 an orderly end needs the client's answer. Nobody waits for a client that owes nothing.
+            () = async {
+                let _ = self.stopped.changed().await;
+                activity.idle(LAST_MOMENT).await;
+            } => {}
         }
     }
 }
@@ -139,6 +148,8 @@ const MAX_HEADERS: usize = 64;
 /// Bytes of a request's head. hyper needs 8 KiB at least.
 const MAX_HEAD: usize = 64 << 10;
 const MAX_STREAMS: u32 = 64;
+/// How long a connection without requests stays when the enclave stops; twice that at most.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
 /// Streams that a client may open and reset before it is cut off (CVE-2023-44487).
 const MAX_RESETS: usize = 64;
 

@@ -46,7 +46,8 @@ pub struct Launch {
     pub tpm: Option<TpmPath>,
     /// Where lines go.
     pub log: LogSink,
-    /// How long the enclave gets to finish when it is asked to.
+    /// How long the enclave gets to finish when it is asked to. More than its own configuration gives to calls under
+    /// way, since a last commit follows.
     pub grace: Duration,
     /// A host that lies, for tests.
     pub interference: Option<Arc<dyn Interference>>,
@@ -257,7 +258,7 @@ fn copy(error: &io::Error) -> io::Error {
 }
 
 /// Default of [`Launch::grace`].
-const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+const DEFAULT_GRACE: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 mod tests {

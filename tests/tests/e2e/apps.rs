@@ -226,6 +226,33 @@ async fn a_stop_lets_calls_under_way_finish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_owes_nothing_and_answers_nothing_does_not_hold_up_a_stop() {
+    let mut setup = Setup::new();
+    setup.configuration.grace_ms = 60_000;
+    setup.launch.grace = Duration::from_secs(90);
+    let enclave = setup.start();
+    // A runtime of its own that nobody polls from here on: the connection stays open, and its end is never answered.
+    let stalled = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (endpoint, policy) = (enclave.endpoint(), enclave.policy());
+    let (stalled, session) = tokio::task::spawn_blocking(move || {
+        let session = stalled.block_on(async {
+            let session = Client::new(policy).connect(&endpoint).await.unwrap();
+            session.health().await.unwrap();
+            session
+        });
+        (stalled, session)
+    })
+    .await
+    .unwrap();
+    let began = std::time::Instant::now();
+    let exit = tokio::task::spawn_blocking(|| enclave.stop()).await.unwrap();
+    assert!(matches!(exit, Ok(cloister_host::Exit::Success)), "{exit:?}");
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    drop(session);
+    stalled.shutdown_background();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_guest_reaches_the_hosts_log() {
     let enclave = Setup::new().start();
     let session = enclave.owner().await;

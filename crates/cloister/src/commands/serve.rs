@@ -40,7 +40,7 @@ pub(crate) fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<(),
         disk,
         tpm: arguments.tpm.clone(),
         log: LogSink::stderr(),
-        grace: arguments.grace.0,
+        grace: arguments.grace.0 + LAST_COMMIT,
         interference: None,
     };
     let running = launch.start().map_err(failure)?;
@@ -220,6 +220,8 @@ fn disk(arguments: &ServeArguments, state: &Path) -> DiskSettings {
 
 /// An image boots in seconds; one with a large heap on a busy machine may take a while.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// After the time for calls under way the enclave writes what it still has to keep.
+const LAST_COMMIT: Duration = Duration::from_secs(5);
 const IMAGE_NAME: &str = "cloister.sgxs";
 /// One thread that waits for a guest must not be all there are.
 const MIN_WORKERS: u16 = 2;
