@@ -58,8 +58,7 @@ impl fmt::Display for LogSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Host => "host",
-            Self::EnclaveOutput => "enclave",
-            Self::EnclaveError => "enclave error",
+            Self::EnclaveOutput | Self::EnclaveError => "enclave",
         })
     }
 }
@@ -134,7 +133,7 @@ mod tests {
         let (stream, lines) = collecting();
         stream.write(b"one\ntw");
         stream.write(b"o\n\nthree");
-        assert_eq!(*lock(&lines), ["enclave error: one", "enclave error: two", "enclave error: "]);
+        assert_eq!(*lock(&lines), ["enclave: one", "enclave: two", "enclave: "]);
         stream.end();
         stream.end();
         assert_eq!(lock(&lines).len(), 4);
@@ -144,7 +143,7 @@ mod tests {
     fn control_characters_and_invalid_text_are_made_harmless() {
         let (stream, lines) = collecting();
         stream.write(b"a\x1b[2Jb\tc\r\xff\n");
-        assert_eq!(*lock(&lines), ["enclave error: a\\u{1b}[2Jb c\u{fffd}"]);
+        assert_eq!(*lock(&lines), ["enclave: a\\u{1b}[2Jb c\u{fffd}"]);
     }
 
     #[test]
