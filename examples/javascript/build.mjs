@@ -1,5 +1,5 @@
 // Usage: node build.mjs OUTPUT
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { componentize } from '@bytecodealliance/componentize-js';
 
 const [output] = process.argv.slice(2);
@@ -8,7 +8,8 @@ if (!output) {
   process.exit(2);
 }
 
-const { component } = await componentize(await readFile('text.js', 'utf8'), {
+const { component } = await componentize({
+  sourcePath: 'text.js',
   witPath: 'wit',
   worldName: 'text',
   // Nothing here speaks HTTP: without this, the component would import wasi:http all the same.

@@ -1,5 +1,7 @@
 // Text statistics and canonical JSON: a guest in JavaScript. Each export of wit/world.wit is an export of this module.
 
+import { makeDirectory, namesIn, readFile, writeFile } from './files.js';
+
 export function analyze(text, limit) {
   const words = text.match(WORD) ?? [];
   const counts = new Map();
@@ -27,6 +29,30 @@ export function canonicalize(json) {
   return canonical(value);
 }
 
+export function keep(json) {
+  const text = canonicalize(json);
+  const receipt = { id: crypto.randomUUID(), at: new Date().toISOString() };
+  makeDirectory(FOLDER);
+  writeFile(pathOf(receipt.id), text);
+  return receipt;
+}
+
+export function kept(id) {
+  return readFile(pathOf(id));
+}
+
+export function ids() {
+  makeDirectory(FOLDER);
+  return namesIn(FOLDER).map((name) => name.replace(/\.json$/, ''));
+}
+
+function pathOf(id) {
+  if (!UUID.test(id)) {
+    throw 'an id is a UUID';
+  }
+  return `${FOLDER}/${id}.json`;
+}
+
 // RFC 8785: names sorted by their UTF-16 code units (section 3.2.3), numbers and strings as ECMAScript writes them
 // (sections 3.2.2.2 and 3.2.2.3), no lone surrogates.
 function canonical(value) {
@@ -51,3 +77,7 @@ function canonical(value) {
 const WORD = /[^\s.,;:!?¡¿…"“”„«»()\[\]{}<>|\\/*+=_~`@#$%^&–—]+/gu;
 
 const LONE_SURROGATE = /[\ud800-\udfff]/u;
+
+const FOLDER = 'documents';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

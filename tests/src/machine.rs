@@ -80,12 +80,19 @@ impl Machine {
         self.ready[field].as_str().unwrap_or_else(|| panic!("no {field} in {}", self.ready)).to_owned()
     }
 
+    /// `cloister` with this machine's profile, to be run.
+    pub fn cloister(&self, arguments: &[&str]) -> Command {
+        let mut command = cloister(self.folder.path());
+        command.args(arguments);
+        command
+    }
+
     /// Runs `cloister` with this machine's profile.
     ///
     /// # Panics
     /// Where it cannot be run.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        cloister(self.folder.path()).args(arguments).output().expect("it can be run")
+        self.cloister(arguments).output().expect("it can be run")
     }
 
     /// The output of a command that has to succeed.
@@ -135,6 +142,17 @@ impl Machine {
     pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();
         assert!(sent.expect("kill can be run").success());
+    }
+
+    /// The most memory that the process ever held, the enclave's included, in bytes.
+    ///
+    /// # Panics
+    /// Where it has ended.
+    pub fn peak_memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says so");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
     }
 
     /// Runs `cloister` with the profile of a machine that is off.

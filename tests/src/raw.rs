@@ -23,6 +23,14 @@ impl RawTls {
     /// # Errors
     /// As the handshake says.
     pub async fn connect(address: SocketAddr, server_name: &str) -> io::Result<Self> {
+        Self::offering(address, server_name, b"http/1.1").await
+    }
+
+    /// Connects under a server name, offering one protocol.
+    ///
+    /// # Errors
+    /// As the handshake says.
+    pub async fn offering(address: SocketAddr, server_name: &str, protocol: &[u8]) -> io::Result<Self> {
         let provider = Arc::new(rustls_graviola::default_provider());
         let mut configuration = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -30,7 +38,7 @@ impl RawTls {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Anyone))
             .with_no_client_auth();
-        configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
+        configuration.alpn_protocols = vec![protocol.to_vec()];
         let name = ServerName::try_from(server_name.to_owned()).map_err(io::Error::other)?;
         let stream = TcpStream::connect(address).await?;
         TlsConnector::from(Arc::new(configuration)).connect(name, stream).await.map(Self)

@@ -3,9 +3,9 @@
 #![forbid(unsafe_code)]
 
 use cloister_api::{
-    AppDescription, AppList, AppSummary, CallResponse, CheckEvent, Code, DeployEvent, DeploySettings,
-    EnvironmentVariable, EvidenceRequest, EvidenceResponse, ExportDescription, FreshnessSetting,
-    FunctionCounters, Limits, ParameterDescription, Problem, Removal, StorageUsage, Trap, TrapFrame,
+    AppDescription, AppList, AppSummary, AssetsDescription, CallResponse, CheckEvent, Code, DeployEvent, DeploySettings,
+    Directory, EgressLog, EgressRequest, EnvironmentVariable, EvidenceRequest, EvidenceResponse, ExportDescription, FreshnessSetting,
+    FunctionCounters, Limits, NetworkPolicy, ParameterDescription, Problem, Removal, RunEnd, RunRequest, StorageUsage, Trap, TrapFrame,
     VolumeState, VolumeStatistics,
 };
 use serde_json::{Value, json};
@@ -282,11 +282,20 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
         not_callable: Some("why".into()),
     };
     let callable = ExportDescription { not_callable: None, ..export.clone() };
+    let assets = AssetsDescription { hash: hash(), bytes: 1, files: 1, at: "/a".into() };
     let app = AppDescription {
         summary: summary.clone(),
         wit: String::new(),
         limits: Limits::default(),
         environment: Vec::new(),
+        config: Vec::new(),
+        directories: Vec::new(),
+        network: NetworkPolicy::default(),
+        sends_plaintext: false,
+        roots: Some(hash()),
+        assets: Some(assets.clone()),
+        serves_http: false,
+        runs: false,
         imports: Vec::new(),
         exports: vec![export.clone()],
         code_bytes: 1,
@@ -296,6 +305,30 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
         functions: Default::default(),
     };
     let variable = EnvironmentVariable { name: "K".into(), value: "V".into() };
+    let directory = Directory { path: "/".into(), guest: ".".into(), read_only: true };
+    let settings = DeploySettings {
+        config: vec![variable.clone()],
+        directories: vec![directory.clone()],
+        network: NetworkPolicy::new(vec!["lookup://*".parse().expect("a rule")]).expect("a policy"),
+        roots: vec!["MAA=".into()],
+        assets_at: Some("/a".into()),
+        ..DeploySettings::default()
+    };
+    let run = RunRequest { arguments: vec!["a".into()], environment: vec![variable.clone()] };
+    let end = RunEnd { exit_code: 0, fuel: 1, wall_us: 1, code_hash: hash(), epoch: Some(1) };
+    let sent = EgressRequest {
+        time_ms: 1,
+        method: "GET".into(),
+        scheme: "https".into(),
+        host: "h".into(),
+        port: 1,
+        status: Some(200),
+        error: Some("e".into()),
+        bytes_sent: 1,
+        bytes_received: 1,
+        duration_us: 1,
+        tls: Some("TLSv1.3".into()),
+    };
     let call = CallResponse { result: json!(1), fuel: 1, wall_us: 1, code_hash: hash(), epoch: Some(1) };
     let volume = VolumeState { epoch: 1, root: hash() };
     let evidence = EvidenceResponse {
@@ -331,7 +364,13 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
         ("FunctionCounters", vec![json!(FunctionCounters::default())]),
         ("Limits", vec![json!(Limits::default())]),
         ("EnvironmentVariable", vec![json!(variable)]),
-        ("DeploySettings", vec![json!(DeploySettings::default())]),
+        ("DeploySettings", vec![json!(settings)]),
+        ("Directory", vec![json!(directory)]),
+        ("AssetsDescription", vec![json!(assets)]),
+        ("RunRequest", vec![json!(run)]),
+        ("RunEnd", vec![json!(end)]),
+        ("EgressLog", vec![json!(EgressLog { dropped: 1, requests: vec![sent.clone()] })]),
+        ("EgressRequest", vec![json!(sent)]),
         ("CallResponse", vec![json!(call)]),
         ("EvidenceRequest", vec![json!(EvidenceRequest { nonce: hash() })]),
         ("EvidenceResponse", vec![json!(evidence)]),

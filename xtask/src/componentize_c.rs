@@ -1,4 +1,4 @@
-//! From WIT to C bindings, and from a core module to a component: what the programs `wit-bindgen c` and
+//! From WIT to C bindings, and from core modules of C and Go to components: what the programs `wit-bindgen c` and
 //! `wasm-tools component new --adapt` do, as calls of the libraries that this workspace depends on anyway.
 
 #![forbid(unsafe_code)]
@@ -9,25 +9,33 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use wasi_preview1_component_adapter_provider::{
-    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
+    WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
 use wit_bindgen_core::Files;
 use wit_component::ComponentEncoder;
 use wit_parser::Resolve;
 
-/// Components from C.
+/// Components from C and Go.
 #[derive(Debug, Parser)]
 enum Step {
     /// Write the C files, and the object file that describes the world, for the only world of a WIT folder.
     Bindings { wit: PathBuf, folder: PathBuf },
     /// Make a component of a core module that was linked with those.
     Component { module: PathBuf, output: PathBuf },
+    /// Make a component that exports `wasi:cli/run` of a core module with a `main`.
+    Command { module: PathBuf, output: PathBuf },
 }
 
 fn main() -> Result<()> {
     match Step::parse() {
         Step::Bindings { wit, folder } => write_bindings(&wit, &folder),
-        Step::Component { module, output } => write_component(&module, &output),
+        Step::Component { module, output } => {
+            write_component(&module, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER, &output)
+        }
+        Step::Command { module, output } => {
+            write_component(&module, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER, &output)
+        }
     }
 }
 
@@ -44,12 +52,12 @@ fn write_bindings(wit: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write_component(module: &Path, output: &Path) -> Result<()> {
+fn write_component(module: &Path, adapter: &[u8], output: &Path) -> Result<()> {
     let bytes = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
     let component = ComponentEncoder::default()
         .validate(true)
         .module(&bytes)?
-        .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?
+        .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, adapter)?
         .encode()?;
     write(output, &component)
 }

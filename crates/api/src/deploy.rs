@@ -1,8 +1,14 @@
-use crate::{AppDescription, Limits, Problem};
+use crate::{AppDescription, Limits, NetworkPolicy, Problem};
 use serde::{Deserialize, Serialize};
 
 /// Header of a deploy or replace request: [`DeploySettings`] as JSON in ASCII.
 pub const SETTINGS_HEADER: &str = "cloister-settings";
+
+/// Longest value of [`SETTINGS_HEADER`], in bytes. The whole head of a request has 64 KiB.
+pub const MAX_SETTINGS: usize = 48 << 10;
+
+/// Where a guest finds its assets if nothing else is said.
+pub const DEFAULT_ASSETS_AT: &str = "/assets";
 
 /// What a deployer decides about an app. Absent fields are defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +16,35 @@ pub const SETTINGS_HEADER: &str = "cloister-settings";
 pub struct DeploySettings {
     pub limits: Limits,
     pub environment: Vec<EnvironmentVariable>,
+    /// What the guest reads over wasi:config, by key. Values are secrets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<EnvironmentVariable>,
+    /// Directories that are open when the guest starts; none: the whole of the app's tree as `/`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub directories: Vec<Directory>,
+    /// What the guest may do on the network.
+    #[serde(skip_serializing_if = "NetworkPolicy::is_empty")]
+    pub network: NetworkPolicy,
+    /// Certificates that vouch for the servers that the guest sends https requests to, DER in base64. None: Mozilla's;
+    /// else these and no other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<String>,
+    /// Where the guest finds its assets; [`DEFAULT_ASSETS_AT`] if nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assets_at: Option<String>,
+}
+
+/// A directory that is open when the guest starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Directory {
+    /// In the app's own tree, absolute, without `.` and `..`; made where it is missing and may be written.
+    pub path: String,
+    /// The name that the guest knows it by: absolute, or relative such as `.`.
+    pub guest: String,
+    /// The guest can only read it.
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 /// One environment variable of the guest. Its value is a secret.
@@ -40,4 +75,35 @@ pub enum DeployEvent {
     Deployed { app: Box<AppDescription> },
     /// Nothing was changed.
     Failed { problem: Problem },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_survive_json_and_leave_out_what_is_not_said() {
+        let limits = serde_json::to_value(Limits::default()).unwrap();
+        let empty = serde_json::json!({ "limits": limits, "environment": [] });
+        assert_eq!(serde_json::to_value(DeploySettings::default()).unwrap(), empty);
+        assert_eq!(serde_json::from_str::<DeploySettings>("{}").unwrap(), DeploySettings::default());
+        let settings = DeploySettings {
+            config: vec![EnvironmentVariable { name: "k".into(), value: "v".into() }],
+            directories: vec![Directory { path: "/data".into(), guest: ".".into(), read_only: true }],
+            network: NetworkPolicy::new(vec!["https://example.com".parse().unwrap()]).unwrap(),
+            roots: vec!["MIIB".into()],
+            assets_at: Some("/site".into()),
+            ..DeploySettings::default()
+        };
+        let text = serde_json::to_string(&settings).unwrap();
+        assert!(text.contains(r#""network":["https://example.com"]"#), "{text}");
+        assert_eq!(serde_json::from_str::<DeploySettings>(&text).unwrap(), settings);
+        assert!(!format!("{settings:?}").contains("\"v\""));
+    }
+
+    #[test]
+    fn bad_rules_are_refused_by_name() {
+        let error = serde_json::from_str::<DeploySettings>(r#"{"network":["https://a/b"]}"#).unwrap_err();
+        assert!(error.to_string().contains("'https://a/b' is not a network rule"), "{error}");
+    }
 }

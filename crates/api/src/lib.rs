@@ -5,25 +5,43 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod bundle;
 mod call;
 mod configuration;
 mod deploy;
+mod egress;
 mod evidence;
 mod name;
+mod network;
 mod problem;
 mod removal;
+mod run;
 mod volume;
 
 pub use app::{
-    AppDescription, AppList, AppSummary, ExportDescription, FunctionCounters, Limits, ParameterDescription,
+    AppDescription, AppList, AppSummary, AssetsDescription, ExportDescription, FunctionCounters, Limits,
+    ParameterDescription,
+};
+pub use bundle::{
+    BUNDLE, BUNDLE_ENTRY_HEAD, EntryHead, EntryKind, MAX_ASSETS, MAX_BUNDLE_FILES, MAX_BUNDLE_PATH,
+    is_bundle_path,
 };
 pub use call::{CallResponse, EXPECTED_CODE_HEADER, WAVE_ARGUMENTS};
 pub use configuration::{Configuration, FreshnessSetting, InvalidKeyFingerprint, KeyFingerprint};
-pub use deploy::{DeployEvent, DeploySettings, EnvironmentVariable, SETTINGS_HEADER};
+pub use deploy::{
+    DEFAULT_ASSETS_AT, DeployEvent, DeploySettings, Directory, EnvironmentVariable, MAX_SETTINGS,
+    SETTINGS_HEADER,
+};
+pub use egress::{EgressLog, EgressRequest, MAX_EGRESS_REQUESTS};
 pub use evidence::{EvidenceRequest, EvidenceResponse};
 pub use name::{AppName, InvalidAppName};
+pub use network::{
+    AddressRange, AddressRule, HostPattern, HostRule, InvalidNetworkPolicy, InvalidNetworkRule,
+    MAX_NETWORK_RULES, MAX_NETWORK_RULES_TEXT, NetworkPolicy, NetworkRule, PortRange, RuleFault,
+};
 pub use problem::{Code, Problem, Trap, TrapFrame};
 pub use removal::Removal;
+pub use run::{MAX_RUN_FRAME, MAX_RUN_REQUEST, RUN, RUN_FRAME_HEAD, RUN_HEADER, RunEnd, RunRequest, RunTag};
 pub use volume::{
     BACKUP_BLOCK, BACKUP_END, BACKUP_EPOCH_HEADER, CheckEvent, MAX_BACKUP_CHUNK, MAX_VOLUME_BLOCKS,
     StorageUsage, VolumeState, VolumeStatistics,
@@ -31,8 +49,6 @@ pub use volume::{
 
 /// Longest JSON body that a call may send, in bytes.
 pub const MAX_CALL_BODY: usize = 16 << 20;
-/// Longest value of [`SETTINGS_HEADER`], in bytes.
-pub const MAX_SETTINGS: usize = 16 << 10;
 /// Media type of an uploaded component.
 pub const WASM: &str = "application/wasm";
 /// Media type of a stream of [`DeployEvent`]s or [`CheckEvent`]s, one JSON text a line.

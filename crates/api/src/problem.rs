@@ -116,6 +116,8 @@ codes! {
     UnsupportedImport = ("unsupported-import", 422, "Unsupported import"),
     /// The settings of a deploy are malformed or out of range.
     InvalidSettings = ("invalid-settings", 400, "Invalid settings"),
+    /// The bundle of a deploy is malformed or larger than is allowed.
+    InvalidBundle = ("invalid-bundle", 400, "Invalid bundle"),
     /// Not the name of an app.
     InvalidName = ("invalid-name", 400, "Invalid app name"),
     /// An app of this name exists.
@@ -128,6 +130,14 @@ codes! {
     UnknownApp = ("unknown-app", 404, "No such app"),
     /// The app has no such function.
     UnknownExport = ("unknown-export", 404, "No such export"),
+    /// The app does not export `wasi:cli/run`.
+    NotACommand = ("not-a-command", 422, "Not a command"),
+    /// The app does not export `wasi:http/incoming-handler`.
+    NotAService = ("not-a-service", 404, "Not a web service"),
+    /// The guest ended without setting a response, or answered with an error instead of one.
+    NoResponse = ("no-response", 502, "The guest gave no response"),
+    /// The request names another host than the TLS session that carries it.
+    Misdirected = ("misdirected", 421, "Misdirected request"),
     /// The function's types cannot be sent, such as resources.
     UnsupportedType = ("unsupported-type", 422, "Type that calls cannot carry"),
     /// The arguments are not JSON or WAVE.

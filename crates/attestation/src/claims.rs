@@ -1,7 +1,7 @@
 use crate::codec::{ClaimsError, MAX_CLAIMS, Reader, Writer};
 use crate::keys::POINT_LEN;
 use crate::{HASH_LEN, sha256};
-use cloister_api::{AppName, Limits};
+use cloister_api::{AppName, Limits, NetworkPolicy, NetworkRule};
 
 /// What an enclave says of itself. The SHA-256 of the canonical encoding is the report data of its quote, so the
 /// hardware vouches that this enclave said it, and the enclave's code for the truth of it.
@@ -68,7 +68,23 @@ pub struct AppClaims {
     /// [`environment_hash`] of the names of its environment variables. Their values are secret.
     pub environment: [u8; HASH_LEN],
     pub upgrade: UpgradePolicy,
-    pub egress: Egress,
+    /// What it may do on the network. Nothing else gets out of it.
+    pub network: NetworkPolicy,
+    /// [`roots_hash`] of the certificates that vouch for servers of https requests; `None`: those that Mozilla trusts.
+    pub roots: Option<[u8; HASH_LEN]>,
+    /// The read-only files that belong to its code.
+    pub assets: Option<AssetsClaim>,
+    /// [`environment_hash`] of the keys of what it reads over wasi:config. Their values are secret.
+    pub config: [u8; HASH_LEN],
+}
+
+/// Read-only files that belong to an app's code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetsClaim {
+    /// The directory in which the app sees them; no other directory of the app lies in it.
+    pub at: String,
+    /// What [`AssetsHash`](crate::AssetsHash) makes of them.
+    pub hash: [u8; HASH_LEN],
 }
 
 /// Who may replace an app's code while its data stays.
@@ -76,13 +92,6 @@ pub struct AppClaims {
 pub enum UpgradePolicy {
     /// The key that deployed it.
     Owner,
-}
-
-/// Where an app may open connections to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Egress {
-    /// Nowhere.
-    None,
 }
 
 impl Claims {
@@ -204,7 +213,7 @@ impl Freshness {
 
 impl AppClaims {
     fn encode(&self, writer: &mut Writer) {
-        writer.map(7);
+        writer.map(10);
         writer.key(0).text(self.name.as_str());
         writer.key(1).bytes(&self.code_hash);
         writer.key(2).bytes(&self.owner);
@@ -227,13 +236,26 @@ impl AppClaims {
         writer.key(5).uint(match self.upgrade {
             UpgradePolicy::Owner => 1,
         });
-        writer.key(6).uint(match self.egress {
-            Egress::None => 0,
-        });
+        let rules = self.network.rules();
+        writer.key(7).array(rules.len());
+        rules.iter().for_each(|rule| writer.text(&rule.to_string()));
+        match &self.roots {
+            None => writer.key(8).null(),
+            Some(hash) => writer.key(8).bytes(hash),
+        }
+        match &self.assets {
+            None => writer.key(9).null(),
+            Some(assets) => {
+                writer.key(9).array(2);
+                writer.text(&assets.at);
+                writer.bytes(&assets.hash);
+            }
+        }
+        writer.key(10).bytes(&self.config);
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, ClaimsError> {
-        reader.map_of(7)?;
+        reader.map_of(10)?;
         Ok(Self {
             name: reader
                 .key(0)?
@@ -250,13 +272,26 @@ impl AppClaims {
                     return Err(ClaimsError::Shape { expected: "a known upgrade policy" });
                 }
             },
-            egress: match reader.key(6)?.uint()? {
-                0 => Egress::None,
-                _ => {
-                    return Err(ClaimsError::Shape { expected: "a known egress rule" });
-                }
+            network: decode_network(reader.key(7)?)?,
+            roots: match reader.key(8)?.null() {
+                true => None,
+                false => Some(reader.bytes()?),
             },
+            assets: AssetsClaim::decode(reader.key(9)?)?,
+            config: reader.key(10)?.bytes()?,
         })
+    }
+}
+
+impl AssetsClaim {
+    fn decode(reader: &mut Reader<'_>) -> Result<Option<Self>, ClaimsError> {
+        if reader.null() {
+            return Ok(None);
+        }
+        if reader.array()? != 2 {
+            return Err(ClaimsError::Shape { expected: "a path and a hash of assets" });
+        }
+        Ok(Some(Self { at: reader.text()?.to_owned(), hash: reader.bytes()? }))
     }
 }
 
@@ -267,7 +302,7 @@ pub fn report_data(claims: &[u8]) -> [u8; 64] {
     data
 }
 
-/// SHA-256 of the canonical encoding of the sorted array of names.
+/// SHA-256 of the canonical encoding of the sorted array of names. Also that of the keys of a configuration.
 pub fn environment_hash<'a>(names: impl IntoIterator<Item = &'a str>) -> [u8; HASH_LEN] {
     let mut names = Vec::from_iter(names);
     names.sort_unstable();
@@ -275,6 +310,32 @@ pub fn environment_hash<'a>(names: impl IntoIterator<Item = &'a str>) -> [u8; HA
     writer.array(names.len());
     names.into_iter().for_each(|name| writer.text(name));
     sha256(&writer.finish())
+}
+
+/// SHA-256 of the canonical encoding of the array of these certificates, each DER in a byte string, ascending, none
+/// twice.
+pub fn roots_hash<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> [u8; HASH_LEN] {
+    let mut certificates = Vec::from_iter(certificates);
+    certificates.sort_unstable();
+    certificates.dedup();
+    let mut writer = Writer::default();
+    writer.array(certificates.len());
+    certificates.into_iter().for_each(|certificate| writer.bytes(certificate));
+    sha256(&writer.finish())
+}
+
+/// Each rule in its canonical text, ascending, none twice, and within the bounds of a policy.
+fn decode_network(reader: &mut Reader<'_>) -> Result<NetworkPolicy, ClaimsError> {
+    let texts = reader.list(|reader| reader.text())?;
+    ascending(&texts, |text| text, "network rules")?;
+    let unknown = ClaimsError::Shape { expected: "a network rule in its canonical text" };
+    let canonical = |text: &str| {
+        let rule: NetworkRule = text.parse().map_err(|_| unknown)?;
+        if rule.to_string() == text { Ok(rule) } else { Err(unknown) }
+    };
+    let rules = texts.into_iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
+    NetworkPolicy::new(rules)
+        .map_err(|_| ClaimsError::Shape { expected: "as many network rules as an app may have" })
 }
 
 fn decode_limits(reader: &mut Reader<'_>) -> Result<Limits, ClaimsError> {
@@ -302,7 +363,7 @@ fn ascending<T, K: Ord>(list: &[T], key: impl Fn(&T) -> &K, what: &'static str) 
 }
 
 /// The version of the claims that this crate writes and reads.
-pub(crate) const VERSION: u64 = 2;
+pub(crate) const VERSION: u64 = 3;
 
 #[cfg(test)]
 mod tests;

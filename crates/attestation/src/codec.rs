@@ -3,9 +3,9 @@
 
 use crate::claims::VERSION;
 
-/// Longest encoding of claims, in bytes: with a quote it has to fit a TLS certificate message (RFC 8446, section 4.4.2),
-/// of which rustls reads at most 64 KiB.
-pub const MAX_CLAIMS: usize = 32 << 10;
+/// Longest encoding of claims, in bytes: with a quote, twice, it has to fit a TLS certificate message (RFC 8446, section
+/// 4.4.2), of which rustls reads at most 64 KiB.
+pub const MAX_CLAIMS: usize = 48 << 10;
 
 /// The bytes are not claims, or the claims cannot be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,6 +8,7 @@
 //! The byte layouts are in `docs/design/evidence.md`.
 #![forbid(unsafe_code)]
 
+mod assets;
 mod binding;
 mod certificate;
 mod claims;
@@ -18,12 +19,14 @@ mod keys;
 #[cfg(feature = "verify")]
 pub mod verify;
 
+pub use assets::{AssetsHash, AssetsOutOfOrder, ContentsHash};
 pub use binding::{EXPORTER_LABEL, InvalidBinding, SessionBinding};
 pub use certificate::{
     CertificateError, InvalidCertificate, client_certificate, key_fingerprint, leaf_certificate,
 };
 pub use claims::{
-    AppClaims, Boot, Claims, Egress, Freshness, UpgradePolicy, Volume, environment_hash, report_data,
+    AppClaims, AssetsClaim, Boot, Claims, Freshness, UpgradePolicy, Volume, environment_hash, report_data,
+    roots_hash,
 };
 pub use codec::{ClaimsError, MAX_CLAIMS};
 pub use digest::sha256;

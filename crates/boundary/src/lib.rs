@@ -4,18 +4,25 @@
 //! offered, bytes are copied into the enclave before anyone looks at them, unknown error codes are errors, and an event
 //! is a hint that costs one `WouldBlock` when it is false. What a lying host can do is make a socket fail or wait.
 //!
-//! A native build has the same interface over tokio's sockets and a file, for tests and profiling.
+//! A native build has the same interface over sockets of its own process and a file, for tests and profiling.
 #![cfg_attr(target_env = "sgx", feature(sgx_platform))]
 #![deny(unsafe_code)]
 
+mod connection;
 #[cfg(any(target_env = "sgx", test))]
 mod disk;
+#[cfg(any(target_env = "sgx", test))]
+mod lanes;
+pub mod net;
 #[cfg(target_env = "sgx")]
 #[path = "sgx/mod.rs"]
 mod platform;
 #[cfg(not(target_env = "sgx"))]
 #[path = "native/mod.rs"]
 mod platform;
+mod readiness;
+#[cfg(any(target_env = "sgx", test))]
+mod sockets;
 
 pub use platform::{Disk, Listener, Quotes, Stream, Tpm, configuration, log, shutdown_requested, start};
 

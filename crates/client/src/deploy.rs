@@ -1,11 +1,11 @@
-use crate::ClientError;
+use crate::bundle::{Piece, Pieces, Upload};
 use crate::lines::Lines;
 use crate::transport::Transport;
+use crate::{ClientError, ascii};
 use bytes::Bytes;
 use cloister_api::{
-    AppDescription, AppName, DeployEvent, DeploySettings, MAX_SETTINGS, NDJSON, SETTINGS_HEADER, WASM,
+    AppDescription, AppName, BUNDLE, DeployEvent, DeploySettings, MAX_SETTINGS, NDJSON, SETTINGS_HEADER, WASM,
 };
-use cloister_attestation::sha256;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
@@ -14,32 +14,33 @@ use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Mutex;
+use tokio::time::timeout;
 
 /// How far a deploy is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeployProgress {
-    /// So many bytes of the component were handed to the connection.
+    /// So many bytes of the upload were handed to the connection.
     Uploaded { sent: u64, total: u64 },
     /// The enclave says what it does.
     Enclave(DeployEvent),
 }
 
-/// Uploads a component and follows the enclave's events to the last one.
+/// Uploads a component with what comes with it, and follows the enclave's events to the last one.
 pub(crate) async fn upload(
     transport: &Transport,
     method: Method,
     app: &AppName,
-    wasm: Bytes,
+    upload: Upload,
     settings: &DeploySettings,
     progress: impl FnMut(DeployProgress) + Send,
 ) -> Result<AppDescription, ClientError> {
-    let code_hash = hex::encode(sha256(&wasm));
+    let (code_hash, total) = (upload.code_hash(), upload.length());
     let (sender, body) = Channel::<Bytes, Infallible>::new(1);
     let request = Request::builder()
         .method(method)
         .uri(format!("/v1/apps/{app}"))
-        .header(CONTENT_TYPE, WASM)
-        .header(CONTENT_LENGTH, wasm.len())
+        .header(CONTENT_TYPE, if upload.is_bundle() { BUNDLE } else { WASM })
+        .header(CONTENT_LENGTH, total)
         .header(ACCEPT, NDJSON)
         .header(SETTINGS_HEADER, settings_header(settings)?)
         .body(body.boxed_unsync())
@@ -53,33 +54,85 @@ pub(crate) async fn upload(
             progress(step);
         }
     };
-    let mut sending = pin!(send_body(sender, wasm, &report));
-    let mut answer = pin!(async { follow(transport, transport.send(request).await?, app, &report).await });
-    let mut sent = false;
+    let mut sending = pin!(send_body(transport, sender, upload.pieces(), total, &report));
+    let mut head = pin!(transport.send_patiently(request));
+    let mut sent = None;
+    let response = loop {
+        let late = async {
+            match sent {
+                None => std::future::pending().await,
+                Some(_) => tokio::time::sleep(transport.idle()).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            response = &mut head => break response?,
+            // Only what this side could not read ends the upload before the enclave does.
+            done = &mut sending, if sent.is_none() => sent = Some(done?),
+            () = late => {
+                let doing = "waiting for the enclave's answer";
+                return Err(ClientError::TimedOut { doing, after: transport.idle() });
+            }
+        }
+    };
+    let mut following = pin!(follow(transport, response, app, &report));
     let deployed = loop {
         tokio::select! {
             biased;
-            answer = &mut answer => break answer?,
-            () = &mut sending, if !sent => sent = true,
+            deployed = &mut following => break deployed?,
+            done = &mut sending, if sent.is_none() => sent = Some(done?),
         }
     };
     if deployed.summary.code_hash != code_hash {
         let answered = deployed.summary.code_hash;
         return Err(ClientError::CodeHash { app: app.to_string(), expected: code_hash, answered });
     }
-    Ok(deployed)
+    let answered = deployed.assets.as_ref().map(|assets| assets.hash.as_str());
+    match sent {
+        Some(Sent::Whole { assets }) if assets.map(hex::encode).as_deref() != answered => {
+            let text = |hash: Option<String>| hash.unwrap_or_else(|| "none".to_owned());
+            Err(ClientError::Assets {
+                expected: text(assets.map(hex::encode)),
+                answered: text(answered.map(str::to_owned)),
+            })
+        }
+        _ => Ok(deployed),
+    }
 }
 
-/// Stops early where the connection takes no more: the answer says why.
-async fn send_body(mut sender: Sender<Bytes>, wasm: Bytes, report: &(impl Fn(DeployProgress) + Sync)) {
-    let total = wasm.len() as u64;
-    let mut rest = wasm;
-    while !rest.is_empty() {
-        let piece = rest.split_to(rest.len().min(PIECE));
-        if sender.send_data(piece).await.is_err() {
-            return;
+/// How much of a body was sent.
+#[derive(Clone, Copy, Debug)]
+enum Sent {
+    /// All of it, with assets of this hash.
+    Whole { assets: Option<[u8; 32]> },
+    /// The connection took no more: the answer says why.
+    Part,
+}
+
+/// # Errors
+/// [`ClientError::Tree`] where a file cannot be read, [`ClientError::TimedOut`] where the peer takes nothing.
+async fn send_body(
+    transport: &Transport,
+    mut sender: Sender<Bytes>,
+    mut pieces: Pieces,
+    total: u64,
+    report: &(impl Fn(DeployProgress) + Sync),
+) -> Result<Sent, ClientError> {
+    let mut sent = 0;
+    loop {
+        match pieces.next().await? {
+            Piece::Body(piece) => {
+                let length = piece.len() as u64;
+                let (doing, after) = ("the upload", transport.idle());
+                match timeout(after, sender.send_data(piece)).await {
+                    Err(_) => return Err(ClientError::TimedOut { doing, after }),
+                    Ok(Err(_)) => return Ok(Sent::Part),
+                    Ok(Ok(())) => sent += length,
+                }
+                report(DeployProgress::Uploaded { sent, total });
+            }
+            Piece::End { assets } => return Ok(Sent::Whole { assets }),
         }
-        report(DeployProgress::Uploaded { sent: total - rest.len() as u64, total });
     }
 }
 
@@ -109,30 +162,9 @@ async fn follow(
     Err(ClientError::ConnectionLost(format!("the enclave did not say whether {app} was deployed")))
 }
 
-/// Settings as JSON in ASCII: characters beyond it as `\u` escapes (RFC 8259, section 7).
 fn settings_header(settings: &DeploySettings) -> Result<String, ClientError> {
-    let json = serde_json::to_string(settings)
-        .map_err(|error| ClientError::UnexpectedResponse(error.to_string()))?;
-    let mut ascii = String::with_capacity(json.len());
-    for character in json.chars() {
-        if matches!(character, ' '..='~') {
-            ascii.push(character);
-        } else {
-            let mut units = [0; 2];
-            for unit in character.encode_utf16(&mut units) {
-                ascii.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    if ascii.len() > MAX_SETTINGS {
-        let (length, limit) = (ascii.len(), MAX_SETTINGS);
-        return Err(ClientError::RequestTooLarge { what: "settings", length, limit });
-    }
-    Ok(ascii)
+    ascii::json(settings, "settings", MAX_SETTINGS)
 }
-
-/// Bytes that are handed to the connection at once.
-const PIECE: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

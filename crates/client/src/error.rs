@@ -1,4 +1,4 @@
-use crate::{Endpoint, Refused};
+use crate::{Endpoint, Refused, TreeError};
 use cloister_api::Problem;
 use std::error::Error;
 use std::io;
@@ -31,6 +31,12 @@ pub enum ClientError {
     /// The answer came from other code than was expected.
     #[error("{app} answered with the code {answered}, and {expected} is expected: the result was dropped")]
     CodeHash { app: String, expected: String, answered: String },
+    /// The enclave has other assets than were sent.
+    #[error("the enclave says that it got assets with the hash {answered}, and {expected} were sent")]
+    Assets { expected: String, answered: String },
+    /// What should be uploaded cannot be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// The request is larger than the protocol allows.
     #[error("the {what} would be {length} bytes long, and the limit is {limit}")]
     RequestTooLarge { what: &'static str, length: usize, limit: usize },

@@ -18,27 +18,34 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod ascii;
+mod bundle;
 mod connect;
 mod deploy;
 mod endpoint;
 mod error;
 mod identity;
 mod lines;
+mod run;
 mod session;
 mod tls;
 mod transport;
+mod tree;
 mod volume;
 
+pub use bundle::Upload;
 pub use cloister_api as api;
 pub use cloister_attestation::verify::{
     Check, CheckResult, Collateral, FreshnessDemand, Measurement, Outcome, Platform, Policy, Refused,
     TcbStatus, TrustAnchor, VerificationReport,
 };
-pub use cloister_attestation::{AppClaims, Claims, Freshness, Volume};
+pub use cloister_attestation::{AppClaims, AssetsClaim, Claims, Freshness, Volume};
 pub use connect::{Client, Timeouts};
 pub use deploy::DeployProgress;
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::ClientError;
 pub use identity::{Identity, IdentityError};
-pub use session::Session;
+pub use run::{Run, RunOutput, Stdin, StdinSender};
+pub use session::{LogStream, Session};
+pub use tree::{Tree, TreeError};
 pub use volume::{Backup, BackupChunk, VolumeCheck};

@@ -1,17 +1,19 @@
 use crate::transport::{Body, Transport, full};
 use crate::volume::{self, Backup, VolumeCheck};
-use crate::{Claims, ClientError, VerificationReport, Volume, deploy};
+use crate::{Claims, ClientError, Run, Stdin, Upload, VerificationReport, Volume, deploy};
 use bytes::Bytes;
 use cloister_api::{
     AppDescription, AppList, AppName, CallResponse, CheckEvent, DeploySettings, EXPECTED_CODE_HEADER,
-    MAX_CALL_BODY, Removal, VolumeStatistics, WAVE_ARGUMENTS,
+    EgressLog, MAX_CALL_BODY, Removal, RunRequest, VolumeStatistics, WAVE_ARGUMENTS,
 };
 use cloister_attestation::verify::Verified;
 use deploy::DeployProgress;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request};
+use hyper::body::Incoming;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
 /// A session with an enclave whose evidence was verified for it.
@@ -89,18 +91,19 @@ impl Session {
         self.transport.json(self.transport.send(request).await?).await
     }
 
-    /// Uploads a component under a name that is free, and waits until it answers calls.
+    /// Uploads a component, or one with files and assets, under a name that is free, and waits until it answers calls.
     ///
     /// # Errors
-    /// [`ClientError`]; [`ClientError::CodeHash`] where the enclave says that it got other bytes.
+    /// [`ClientError`]; [`ClientError::CodeHash`] and [`ClientError::Assets`] where the enclave says that it got other
+    /// bytes.
     pub async fn deploy(
         &self,
         app: &AppName,
-        wasm: Bytes,
+        upload: impl Into<Upload>,
         settings: &DeploySettings,
         progress: impl FnMut(DeployProgress) + Send,
     ) -> Result<AppDescription, ClientError> {
-        deploy::upload(&self.transport, Method::POST, app, wasm, settings, progress).await
+        deploy::upload(&self.transport, Method::POST, app, upload.into(), settings, progress).await
     }
 
     /// Uploads a component in the place of an app's present one. Calls under way finish on the old code.
@@ -110,11 +113,11 @@ impl Session {
     pub async fn replace(
         &self,
         app: &AppName,
-        wasm: Bytes,
+        upload: impl Into<Upload>,
         settings: &DeploySettings,
         progress: impl FnMut(DeployProgress) + Send,
     ) -> Result<AppDescription, ClientError> {
-        deploy::upload(&self.transport, Method::PUT, app, wasm, settings, progress).await
+        deploy::upload(&self.transport, Method::PUT, app, upload.into(), settings, progress).await
     }
 
     /// Removes an app with its files and keys, and says what went. For its owner.
@@ -193,6 +196,42 @@ impl Session {
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
+    /// What an app's calls wrote so far, and what they write from now on. For its owner.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn follow_logs(&self, app: &AppName) -> Result<LogStream<'_>, ClientError> {
+        let target = format!("/v1/apps/{app}/logs?follow=true");
+        let response = self.transport.send(request(Method::GET, target, None, Bytes::new())?).await?;
+        if !response.status().is_success() {
+            return Err(self.transport.problem(response).await);
+        }
+        Ok(LogStream { body: response.into_body(), _session: PhantomData })
+    }
+
+    /// The last requests that an app sent over wasi:http. For its owner.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn egress(&self, app: &AppName) -> Result<EgressLog, ClientError> {
+        let request = request(Method::GET, format!("/v1/apps/{app}/egress"), None, Bytes::new())?;
+        self.transport.json(self.transport.send(request).await?).await
+    }
+
+    /// Runs an app that is a command.
+    ///
+    /// # Errors
+    /// [`ClientError`]; also [`Run::next`] can say that it failed.
+    pub async fn run(
+        &self,
+        app: &AppName,
+        request: &RunRequest,
+        stdin: Stdin,
+    ) -> Result<Run<'_>, ClientError> {
+        let expected = self.expected.get(app).map(hex::encode);
+        Run::begin(&self.transport, app, request, stdin, expected, &self.latest_epoch).await
+    }
+
     /// Counters as Prometheus text. For owners.
     ///
     /// # Errors
@@ -233,6 +272,24 @@ impl Session {
             }
             _ => Ok(response),
         }
+    }
+}
+
+/// The log of an app as it grows.
+#[derive(Debug)]
+pub struct LogStream<'a> {
+    body: Incoming,
+    /// Which has the connection.
+    _session: PhantomData<&'a Session>,
+}
+
+impl LogStream<'_> {
+    /// What was written next, however long that takes; `None` where the enclave ends it.
+    ///
+    /// # Errors
+    /// [`ClientError::ConnectionLost`]
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        Transport::next_patiently(&mut self.body).await
     }
 }
 

@@ -75,35 +75,50 @@ impl Transport {
         doing: &'static str,
         limit: Duration,
     ) -> Result<Response<Incoming>, ClientError> {
-        let (mut head, body) = request.into_parts();
-        let response = async {
-            match &self.sender {
-                Sender::Http1(sender) => {
-                    self.add_host(&mut head)?;
-                    // Held until the head of the response is there: HTTP/1.1 has one request at a time.
-                    let mut sender = sender.lock().await;
-                    sender.ready().await.map_err(|error| ClientError::lost(&error))?;
-                    sender.send_request(Request::from_parts(head, body)).await
-                }
-                Sender::Http2(sender) => {
-                    self.add_authority(&mut head)?;
-                    sender.clone().send_request(Request::from_parts(head, body)).await
-                }
-            }
-            .map_err(|error| ClientError::lost(&error))
-        };
+        let response = self.send_patiently(request);
         timeout(limit, response).await.map_err(|_| ClientError::TimedOut { doing, after: limit })?
+    }
+
+    /// As [`send`](Self::send), however long the answer takes.
+    pub(crate) async fn send_patiently(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let (mut head, body) = request.into_parts();
+        match &self.sender {
+            Sender::Http1(sender) => {
+                self.add_host(&mut head)?;
+                // Held until the head of the response is there: HTTP/1.1 has one request at a time.
+                let mut sender = sender.lock().await;
+                sender.ready().await.map_err(|error| ClientError::lost(&error))?;
+                sender.send_request(Request::from_parts(head, body)).await
+            }
+            Sender::Http2(sender) => {
+                self.add_authority(&mut head)?;
+                sender.clone().send_request(Request::from_parts(head, body)).await
+            }
+        }
+        .map_err(|error| ClientError::lost(&error))
+    }
+
+    /// Bound on waiting for the peer.
+    pub(crate) fn idle(&self) -> Duration {
+        self.timeouts.idle
     }
 
     /// The next piece of a response's body; `None` at its end.
     pub(crate) async fn next(&self, body: &mut Incoming) -> Result<Option<Bytes>, ClientError> {
         let limit = self.timeouts.idle;
+        timeout(limit, Self::next_patiently(body)).await.map_err(|_| ClientError::TimedOut {
+            doing: "waiting for the rest of the answer",
+            after: limit,
+        })?
+    }
+
+    /// As [`next`](Self::next), however long it takes.
+    pub(crate) async fn next_patiently(body: &mut Incoming) -> Result<Option<Bytes>, ClientError> {
         loop {
-            let frame = timeout(limit, body.frame()).await.map_err(|_| ClientError::TimedOut {
-                doing: "waiting for the rest of the answer",
-                after: limit,
-            })?;
-            match frame {
+            match body.frame().await {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(ClientError::lost(&error)),
                 // Trailers say nothing that this protocol uses.

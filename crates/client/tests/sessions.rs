@@ -6,10 +6,10 @@ mod enclave;
 mod platform;
 
 use bytes::Bytes;
-use cloister_api::{AppDescription, AppSummary, CheckEvent, Code, DeployEvent, DeploySettings, Problem};
+use cloister_api::{CheckEvent, Code, DeployEvent, DeploySettings, Problem};
 use cloister_attestation::sha256;
 use cloister_client::{ClientError, DeployProgress, Endpoint, Identity, Timeouts};
-use enclave::{CODE_HASH, FakeEnclave, PRESENT, response};
+use enclave::{CODE_HASH, FakeEnclave, PRESENT, description, lines, response};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -382,29 +382,4 @@ fn call_response(code_hash: &[u8; 32], body: &[u8]) -> http::Response<Bytes> {
         "result": result, "fuel": 1, "wall_us": 1, "code_hash": hex::encode(code_hash),
     });
     response(200, "application/json", response_body.to_string())
-}
-
-fn lines<T: serde::Serialize>(events: &[T]) -> String {
-    events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect()
-}
-
-fn description(code_hash: &str) -> AppDescription {
-    AppDescription {
-        summary: AppSummary {
-            name: "hello".parse().unwrap(),
-            code_hash: code_hash.to_owned(),
-            size: 1,
-            owner: String::new(),
-        },
-        wit: String::new(),
-        limits: Default::default(),
-        environment: Vec::new(),
-        imports: Vec::new(),
-        exports: Vec::new(),
-        code_bytes: 0,
-        compile_ms: 0,
-        storage: Default::default(),
-        total: Default::default(),
-        functions: Default::default(),
-    }
 }

@@ -1,10 +1,12 @@
 //! The command line's grammar: commands, options, their help and where each falls back to the environment.
 
+mod directories;
 mod examples;
 mod freshness;
 mod pairs;
 mod volume;
 
+pub(crate) use directories::{AllowArgument, AssetsArgument, AssetsPin, DirectoryArgument};
 pub(crate) use freshness::FreshnessArgument;
 pub(crate) use pairs::{EnvironmentArgument, Pin};
 pub(crate) use volume::{BackupArguments, RestoreArguments, VolumeCommand};
@@ -12,7 +14,7 @@ pub(crate) use volume::{BackupArguments, RestoreArguments, VolumeCommand};
 use crate::quantity::{Digest, Fuel, Size, Span};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use cloister_api::AppName;
+use cloister_api::{AppName, NetworkRule};
 use cloister_host::TpmPath;
 use examples::*;
 use std::path::PathBuf;
@@ -110,8 +112,8 @@ pub(crate) enum Command {
     Deploy(DeployArguments),
     /// Upload a component in the place of an app's present one
     ///
-    /// Calls under way finish on the old code, the next ones see the new. Limits and environment are set anew: those
-    /// that are not given are the defaults.
+    /// Calls under way finish on the old code, the next ones see the new. Limits, environment, directories, network and
+    /// assets are set anew: those that are not given are the defaults.
     #[command(after_help = REPLACE_EXAMPLES)]
     Replace(DeployArguments),
     /// Call an app's function
@@ -120,6 +122,11 @@ pub(crate) enum Command {
     /// records as {name: "x", age: 3}.
     #[command(after_help = CALL_EXAMPLES)]
     Call(CallArguments),
+    /// Run an app that is a command, and end with its exit code
+    ///
+    /// What it writes goes to standard output and error as it is. Standard input is passed on unless it is a terminal.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArguments),
     /// List the apps
     #[command(after_help = APPS_EXAMPLES)]
     Apps,
@@ -135,6 +142,9 @@ pub(crate) enum Command {
     /// Print the last of what an app's calls wrote to standard output and error
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(LogsArguments),
+    /// List the last requests that an app sent
+    #[command(after_help = EGRESS_EXAMPLES)]
+    Egress(EgressArguments),
     /// Print the enclave's counters as Prometheus text
     #[command(after_help = METRICS_EXAMPLES)]
     Metrics,
@@ -147,6 +157,9 @@ pub(crate) enum Command {
     /// Print the SHA-256 of a file, to pin it with --code-hash
     #[command(after_help = HASH_EXAMPLES)]
     Hash(HashArguments),
+    /// Print the hash of a directory as an app's assets, to compare it with what `cloister verify` shows
+    #[command(after_help = ASSETS_HASH_EXAMPLES)]
+    AssetsHash(AssetsHashArguments),
     /// Check and sign enclave images
     #[command(subcommand, after_help = IMAGE_EXAMPLES)]
     Image(ImageCommand),
@@ -226,8 +239,46 @@ pub(crate) struct DeployArguments {
     /// process list
     #[arg(long = "env", value_name = "KEY[=VALUE]")]
     pub(crate) environment: Vec<EnvironmentArgument>,
+    /// A value that the guest reads over wasi:config; `KEY` alone takes it from this shell's environment
+    #[arg(long = "config-var", value_name = "KEY[=VALUE]")]
+    pub(crate) config_var: Vec<EnvironmentArgument>,
+    #[command(flatten)]
+    pub(crate) files: FileArguments,
+    #[command(flatten)]
+    pub(crate) network: NetworkArguments,
     #[command(flatten)]
     pub(crate) limits: LimitArguments,
+}
+
+/// What a guest finds in its directories.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Files")]
+pub(crate) struct FileArguments {
+    /// A directory of the app that is open when the guest starts, and the guest's name of it; `:ro` for reading only.
+    /// Repeat it for several [default: all of the app's tree as `/`]
+    #[arg(long = "dir", value_name = "PATH[::GUEST][:ro]")]
+    pub(crate) directories: Vec<DirectoryArgument>,
+    /// Upload this directory as the files that the new app begins with; a replacement keeps those that are there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) files: Option<PathBuf>,
+    /// Upload this directory as read-only files that belong to the code and that evidence names [default for GUEST:
+    /// /assets]
+    #[arg(long, value_name = "DIR[::GUEST]")]
+    pub(crate) assets: Option<AssetsArgument>,
+}
+
+/// What a guest may do on the network.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Network")]
+pub(crate) struct NetworkArguments {
+    /// One thing that the guest may do, such as https://api.example.com, https://*.example.com:8443, http://HOST,
+    /// tcp://10.0.0.0/8:5432, udp://ADDRESS:PORT, tcp-listen://ADDRESS:PORT, udp-listen://ADDRESS:PORT, lookup://NAME.
+    /// Repeat it for several; all else is denied. All but https and lookup go through the host in plaintext
+    #[arg(long = "allow", value_name = "RULE")]
+    pub(crate) allow: Vec<NetworkRule>,
+    /// Trust these certificates for https and no others [default: those that Mozilla trusts]
+    #[arg(long, value_name = "FILE.pem")]
+    pub(crate) roots: Option<PathBuf>,
 }
 
 /// Bounds of one call, and of what the app keeps; the defaults are those of `cloister_api::Limits`.
@@ -259,10 +310,10 @@ pub(crate) struct LimitArguments {
     #[arg(long, value_name = "N")]
     pub(crate) handles: Option<u32>,
     /// Files and keys that the app keeps, together [default: 256MiB]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long = "max-storage", value_name = "SIZE")]
     pub(crate) storage: Option<Size>,
     /// Files, directories and symbolic links that the app keeps [default: 10000]
-    #[arg(long, value_name = "N")]
+    #[arg(id = "max_files", long = "max-files", value_name = "N")]
     pub(crate) files: Option<u64>,
 }
 
@@ -286,6 +337,22 @@ pub(crate) struct CallArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    #[arg(value_name = "APP")]
+    pub(crate) app: AppName,
+    /// Arguments of the command; those that begin with `-` go after `--`
+    #[arg(value_name = "ARGS", allow_negative_numbers = true)]
+    pub(crate) arguments: Vec<String>,
+    /// An environment variable for this run, beside those that the app was deployed with; `KEY` alone takes the value
+    /// from this shell's
+    #[arg(long = "env", value_name = "KEY[=VALUE]")]
+    pub(crate) environment: Vec<EnvironmentArgument>,
+    /// Print fuel, time and code hash to standard error at the end
+    #[arg(long)]
+    pub(crate) stats: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DescribeArguments {
     #[arg(value_name = "APP")]
     pub(crate) app: AppName,
@@ -296,6 +363,15 @@ pub(crate) struct DescribeArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct LogsArguments {
+    #[arg(value_name = "APP")]
+    pub(crate) app: AppName,
+    /// Go on with what comes, until Ctrl-C
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EgressArguments {
     #[arg(value_name = "APP")]
     pub(crate) app: AppName,
 }
@@ -314,6 +390,13 @@ pub(crate) struct VerifyArguments {
     /// Verify the code hash of this app too; --code-hash or the profile says which is right
     #[arg(long, value_name = "APP")]
     pub(crate) app: Option<AppName>,
+    /// The most that the app may be allowed on the network: a rule as `cloister deploy --allow` takes it, repeated, or
+    /// `none`
+    #[arg(long = "allow", value_name = "RULE|none", requires = "app")]
+    pub(crate) allow: Vec<AllowArgument>,
+    /// The only assets that you accept, as `cloister assets-hash` prints them [default for GUEST: /assets]
+    #[arg(long, value_name = "HEX[::GUEST]", requires = "app")]
+    pub(crate) assets: Option<AssetsPin>,
 }
 
 #[derive(Debug, Args)]
@@ -328,6 +411,12 @@ pub(crate) struct KeygenArguments {
 pub(crate) struct HashArguments {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AssetsHashArguments {
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

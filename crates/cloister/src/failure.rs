@@ -30,6 +30,9 @@ pub(crate) enum Failure {
     /// The enclave refused the request, or the call failed.
     #[error("{}", problem.detail)]
     Problem { problem: Box<Problem>, help: Option<String> },
+    /// A command that ran ended otherwise than by itself.
+    #[error("{}", problem.detail)]
+    Ended { problem: Box<Problem>, help: Option<String> },
     #[error("{host} answered what is not the protocol: {reason}")]
     Protocol { host: String, reason: String },
     /// Other code answered than the one that is pinned; its answer was dropped.
@@ -76,6 +79,8 @@ pub(crate) enum Exit {
     Request = 5,
     Guest = 6,
     Server = 7,
+    /// Of `run` alone: what shells say of a program that SIGABRT ended, as other Wasm runtimes do for a trap.
+    Trapped = 134,
 }
 
 impl Failure {
@@ -90,6 +95,14 @@ impl Failure {
         Self::Problem { problem: Box::new(problem), help }
     }
 
+    /// The end of a command that ran: [`Ended`](Self::Ended) where the guest is the reason.
+    pub(crate) fn ended(problem: Box<Problem>, help: Option<String>) -> Self {
+        match of_problem(&problem) {
+            Exit::Guest => Self::Ended { problem, help },
+            _ => Self::Problem { problem, help },
+        }
+    }
+
     /// The code with which the process ends.
     pub(crate) fn exit(&self) -> Exit {
         match self {
@@ -97,6 +110,7 @@ impl Failure {
             Self::Connect { .. } => Exit::Connect,
             Self::Unpinned { .. } | Self::Refused { .. } | Self::OtherCode { .. } => Exit::Refused,
             Self::Problem { problem, .. } => of_problem(problem),
+            Self::Ended { .. } => Exit::Trapped,
             Self::Protocol { .. } | Self::Lost { .. } | Self::Damaged { .. } => Exit::Server,
             Self::Enclave { .. } | Self::Internal(_) => Exit::Internal,
         }
@@ -112,7 +126,7 @@ impl Failure {
                     let _ = write!(text, "\n  {} {}", paint.red("✗"), printable(reason));
                 }
             }
-            Self::Problem { problem, .. } if problem.detail.is_empty() => {
+            Self::Problem { problem, .. } | Self::Ended { problem, .. } if problem.detail.is_empty() => {
                 text.push_str(&printable(&problem.title))
             }
             other => text.push_str(&printable(&other.to_string())),
@@ -139,7 +153,7 @@ impl Failure {
             uri: format!("urn:cloister:problem:{}", self.code()),
             title: self.title(),
             status: match self {
-                Self::Problem { problem, .. } => Some(problem.status),
+                Self::Problem { problem, .. } | Self::Ended { problem, .. } => Some(problem.status),
                 _ => None,
             },
             detail: self.to_string(),
@@ -163,7 +177,7 @@ impl Failure {
             Self::File { .. } => "file",
             Self::Connect { .. } => "cannot-connect",
             Self::Unpinned { .. } | Self::Refused { .. } | Self::OtherCode { .. } => "verification-refused",
-            Self::Problem { problem, .. } => problem.code.as_str(),
+            Self::Problem { problem, .. } | Self::Ended { problem, .. } => problem.code.as_str(),
             Self::Protocol { .. } => "protocol",
             Self::Lost { .. } => "connection-lost",
             Self::Damaged { .. } => "volume-damaged",
@@ -179,7 +193,7 @@ impl Failure {
             Self::File { .. } => "A file cannot be used",
             Self::Connect { .. } => "Cannot connect",
             Self::Unpinned { .. } | Self::Refused { .. } | Self::OtherCode { .. } => "Verification refused",
-            Self::Problem { problem, .. } => &problem.title,
+            Self::Problem { problem, .. } | Self::Ended { problem, .. } => &problem.title,
             Self::Protocol { .. } => "Not the protocol",
             Self::Lost { .. } => "Connection lost",
             Self::Damaged { .. } => "The volume is damaged",
@@ -190,7 +204,7 @@ impl Failure {
 
     fn suggestions(&self) -> &[String] {
         match self {
-            Self::Problem { problem, .. } => &problem.suggestions,
+            Self::Problem { problem, .. } | Self::Ended { problem, .. } => &problem.suggestions,
             Self::Profile(ProfileError::Unknown { suggestions, .. }) => suggestions,
             _ => &[],
         }
@@ -198,7 +212,7 @@ impl Failure {
 
     fn trap(&self) -> Option<&Trap> {
         match self {
-            Self::Problem { problem, .. } => problem.trap.as_ref(),
+            Self::Problem { problem, .. } | Self::Ended { problem, .. } => problem.trap.as_ref(),
             _ => None,
         }
     }
@@ -208,6 +222,7 @@ impl Failure {
             Self::Usage { help, .. }
             | Self::Refused { help, .. }
             | Self::Problem { help, .. }
+            | Self::Ended { help, .. }
             | Self::Enclave { help, .. } => help.as_deref(),
             Self::Unpinned { .. } => Some(HOW_TO_PIN),
             Self::Connect { .. } => {
@@ -278,6 +293,8 @@ fn advice(code: Code) -> Option<&'static str> {
         Code::MalformedArguments | Code::WrongArguments => {
             "`cloister describe APP` shows the types; in WAVE a string keeps its quotes: '\"text\"'"
         }
+        Code::NotACommand => "`cloister describe APP` lists what it has; `cloister call` calls a function",
+        Code::InvalidBundle => "--files is for new apps, --max-storage and --max-files bound them",
         Code::OutOfFuel => "deploy it with more: --fuel",
         Code::ResultTooLarge => "deploy it with more: --result-size",
         Code::TimedOut => "deploy it with more: --timeout",
@@ -349,6 +366,7 @@ mod tests {
                 | "evidence-unavailable"
                 | "code-pool-full"
                 | "too-many-apps"
+                | "no-response"
                 | "storage-unavailable"
                 | "storage-full"
                 | "app-damaged" => 7,
@@ -357,6 +375,23 @@ mod tests {
             };
             let failure = Failure::problem(Problem::new(*code, "x"));
             assert_eq!(failure.exit() as u8, expected, "{}", code.as_str());
+        }
+    }
+
+    #[test]
+    fn a_command_that_the_guest_ends_badly_has_a_code_of_its_own() {
+        for (code, exit) in [
+            (Code::GuestTrapped, 134),
+            (Code::OutOfFuel, 134),
+            (Code::TimedOut, 134),
+            (Code::StorageUnavailable, 7),
+            (Code::Busy, 7),
+        ] {
+            let failure = Failure::ended(Box::new(Problem::new(code, "it did")), None);
+            assert_eq!(failure.exit() as u8, exit, "{}", code.as_str());
+            assert!(failure.text(PLAIN).starts_with(&format!("error[{}]: it did", code.as_str())));
+            let json: serde_json::Value = serde_json::from_str(&failure.json()).unwrap();
+            assert_eq!(json["exit_code"], exit);
         }
     }
 

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     };
     let printer = Printer::new(&cli.global);
     match commands::run(&cli, &typed(&cli.global, &matches), &printer) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             printer.failure(&failure);
             ExitCode::from(failure.exit() as u8)

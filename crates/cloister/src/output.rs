@@ -4,8 +4,8 @@ use crate::arguments::{Color, Format, GlobalArguments};
 use crate::failure::Failure;
 use crate::quantity::{Size, elapsed, grouped};
 use cloister_api::{
-    AppDescription, AppList, CallResponse, ExportDescription, FreshnessSetting, FunctionCounters, Removal,
-    StorageUsage, VolumeStatistics,
+    AppDescription, AppList, CallResponse, EgressLog, ExportDescription, FreshnessSetting, FunctionCounters,
+    NetworkPolicy, Removal, RunEnd, StorageUsage, VolumeStatistics,
 };
 use serde::Serialize;
 use std::borrow::Cow;
@@ -183,9 +183,29 @@ pub(crate) fn description(app: &AppDescription, paint: Paint) -> String {
     if !app.environment.is_empty() {
         field("environment", &format!("{} (values are secret)", app.environment.join(", ")));
     }
+    if !app.config.is_empty() {
+        field("config", &format!("{} (values are secret)", app.config.join(", ")));
+    }
+    for directory in &app.directories {
+        let access = if directory.read_only { ", read-only" } else { "" };
+        field("directory", &format!("{} as {}{access}", directory.path, directory.guest));
+    }
+    if let Some(assets) = &app.assets {
+        let files = counted_files(assets.files);
+        field("assets", &format!("{} at {}, {files} ({})", assets.hash, assets.at, Size(assets.bytes)));
+    }
+    if let Some(roots) = &app.roots {
+        field("roots", &format!("{roots} (its own certificates for https)"));
+    }
+    if app.runs || app.serves_http {
+        let kinds = [(app.serves_http, "a web service"), (app.runs, "a command")];
+        let kinds = kinds.into_iter().filter_map(|(is, kind)| is.then_some(kind));
+        field("kind", &kinds.collect::<Vec<_>>().join(" and "));
+    }
     if !app.imports.is_empty() {
         field("imports", &app.imports.join("\n               "));
     }
+    text.push_str(&network(&app.network, paint));
     text.push_str("functions\n");
     for export in &app.exports {
         let _ = writeln!(text, "  {}", printable(&signature(export)));
@@ -210,6 +230,12 @@ pub(crate) fn deployed(app: &AppDescription, verb: &str, paint: Paint) -> String
         elapsed(app.compile_ms.saturating_mul(1000)),
         printable(&app.summary.code_hash)
     );
+    if let Some(assets) = &app.assets {
+        let _ = writeln!(text, "  assets {} at {}", printable(&assets.hash), printable(&assets.at));
+    }
+    if app.network.is_plaintext() {
+        let _ = writeln!(text, "  {}", paint.yellow(PLAINTEXT));
+    }
     for export in app.exports.iter().filter(|export| export.not_callable.is_none()) {
         let _ = writeln!(text, "  {}", printable(&signature(export)));
     }
@@ -239,6 +265,80 @@ pub(crate) fn cost(response: &CallResponse) -> String {
         elapsed(response.wall_us),
         printable(&response.code_hash)
     )
+}
+
+/// What a run cost, as [`cost`].
+pub(crate) fn run_cost(end: &RunEnd) -> String {
+    let epoch = end.epoch.map(|epoch| format!(", epoch {epoch}")).unwrap_or_default();
+    let (fuel, wall) = (grouped(end.fuel), elapsed(end.wall_us));
+    format!("exit code {}, fuel {fuel}, {wall}{epoch}, code {}", end.exit_code, printable(&end.code_hash))
+}
+
+/// The network rules of an app, one a line; those that the host can read are called what they are.
+pub(crate) fn network(policy: &NetworkPolicy, paint: Paint) -> String {
+    let mut lines: Vec<String> = policy.rules().iter().map(ToString::to_string).collect();
+    if lines.is_empty() {
+        lines.push("none: it opens no connections".to_owned());
+    }
+    if policy.is_plaintext() {
+        lines.push(paint.yellow(PLAINTEXT));
+    }
+    format!("  network      {}\n", lines.join("\n               "))
+}
+
+/// What an app sent, one request a line.
+pub(crate) fn egress(log: &EgressLog) -> String {
+    if log.requests.is_empty() {
+        return "no requests yet\n".to_owned();
+    }
+    let rows = log.requests.iter().map(|request| {
+        let host =
+            if request.host.contains(':') { format!("[{}]", request.host) } else { request.host.clone() };
+        let outcome = match (&request.status, &request.error) {
+            (Some(status), None) => status.to_string(),
+            (Some(status), Some(error)) => format!("{status}, {error}"),
+            (None, error) => error.clone().unwrap_or_else(|| "no answer".to_owned()),
+        };
+        [
+            utc(request.time_ms),
+            request.method.clone(),
+            format!("{}://{host}:{}", request.scheme, request.port),
+            outcome,
+            Size(request.bytes_sent).to_string(),
+            Size(request.bytes_received).to_string(),
+            elapsed(request.duration_us),
+            request.tls.clone().unwrap_or_else(|| "none".to_owned()),
+        ]
+    });
+    let rows: Vec<_> = rows.map(|row| row.map(|cell| printable(&cell).into_owned())).collect();
+    let mut text =
+        table(["TIME", "METHOD", "TO", "STATUS", "SENT", "RECEIVED", "TOOK", "TLS"], rows.into_iter());
+    if log.dropped > 0 {
+        let _ = writeln!(text, "and {} before these", grouped(log.dropped));
+    }
+    text
+}
+
+/// Bytes that come in pieces, as text: what is no UTF-8 is replaced, and characters are whole.
+#[derive(Debug, Default)]
+pub(crate) struct TextPieces(Vec<u8>);
+
+impl TextPieces {
+    /// The text that is complete with this piece.
+    pub(crate) fn push(&mut self, piece: &[u8]) -> String {
+        self.0.extend_from_slice(piece);
+        let whole = match self.0.utf8_chunks().last() {
+            // At most three bytes that may become a character.
+            Some(last)
+                if std::str::from_utf8(last.invalid()).is_err_and(|error| error.error_len().is_none()) =>
+            {
+                self.0.len() - last.invalid().len()
+            }
+            _ => self.0.len(),
+        };
+        let rest = self.0.split_off(whole);
+        String::from_utf8_lossy(&std::mem::replace(&mut self.0, rest)).into_owned()
+    }
 }
 
 /// What went with an app.
@@ -288,6 +388,28 @@ pub(crate) fn volume(statistics: &VolumeStatistics) -> String {
     text.push('\n');
     text.push_str(&table(["APP", "FILES", "SIZE", "KEYS", "SIZE"], rows));
     text
+}
+
+/// Milliseconds since 1970 as a date and a time of UTC, to the second.
+fn utc(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = date(days);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// The Gregorian date of a day since 1970, counted in years that begin with March, whose last day is the leap day.
+fn date(days: u64) -> (u64, u64, u64) {
+    // Days since 0000-03-01.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let of_month = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + next, month, of_month)
 }
 
 fn stored(usage: &StorageUsage) -> String {
@@ -352,174 +474,8 @@ fn drives_terminal(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t') || reorders
 }
 
+/// Said of an app whose rules let the host read or change what it sends.
+const PLAINTEXT: &str = "MAY SEND PLAINTEXT THROUGH THE HOST";
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use cloister_api::{AppSummary, Limits, ParameterDescription};
-    use std::collections::BTreeMap;
-
-    fn summary(name: &str, size: u64) -> AppSummary {
-        AppSummary { name: name.parse().unwrap(), code_hash: "ab".repeat(32), size, owner: "cd".repeat(32) }
-    }
-
-    fn app() -> AppDescription {
-        let counters = FunctionCounters {
-            calls: 2,
-            errors: 1,
-            fuel_min: 1_000,
-            fuel_max: 3_000,
-            fuel_total: 4_000,
-            wall_us_min: 10,
-            wall_us_max: 2_000,
-            wall_us_total: 2_010,
-        };
-        AppDescription {
-            summary: summary("hello", 2_048),
-            wit: "package a:b;".into(),
-            limits: Limits::default(),
-            environment: vec!["KEY".into()],
-            imports: vec!["wasi:random/random@0.2.0".into()],
-            exports: vec![
-                ExportDescription {
-                    name: "greet".into(),
-                    parameters: vec![ParameterDescription { name: "name".into(), ty: "string".into() }],
-                    result: Some("string".into()),
-                    not_callable: None,
-                },
-                ExportDescription {
-                    name: "ping".into(),
-                    parameters: vec![],
-                    result: None,
-                    not_callable: None,
-                },
-                ExportDescription {
-                    name: "open".into(),
-                    parameters: vec![],
-                    result: Some("own<file>".into()),
-                    not_callable: Some("it returns a resource".into()),
-                },
-            ],
-            code_bytes: 65_536,
-            compile_ms: 20,
-            storage: StorageUsage { bytes: 8_192, files: 1, keys: 1_200, key_bytes: 30_720 },
-            total: counters.clone(),
-            functions: BTreeMap::from([("greet".to_owned(), counters)]),
-        }
-    }
-
-    #[test]
-    fn apps_are_a_table() {
-        let list = AppList { apps: vec![summary("hello", 2_048), summary("a", 12 << 20)] };
-        let hash = "ab".repeat(32);
-        assert_eq!(
-            apps(&list),
-            format!(
-                "NAME   SIZE    CODE HASH{}OWNER\nhello  2 KiB   {hash}  cdcdcdcdcdcdcdcd\n\
-                 a      12 MiB  {hash}  cdcdcdcdcdcdcdcd\n",
-                " ".repeat(57)
-            )
-        );
-        assert_eq!(apps(&AppList { apps: vec![] }), "no apps; `cloister deploy FILE` makes one\n");
-    }
-
-    #[test]
-    fn a_description_shows_functions_limits_and_counters() {
-        let expected = format!(
-            "hello\n  code hash    {}\n  size         2 KiB\n  owner        {}\n  \
-             native code  64 KiB, compiled in 20.0 ms\n  \
-             limits       fuel 10,000,000, memory 64 MiB, time 30.00 s, result 1 MiB, log 64 KiB, storage 256 MiB, \
-             files 10,000\n  storage      1 file (8 KiB) and 1,200 keys (30 KiB)\n  \
-             environment  KEY (values are secret)\n  imports      wasi:random/random@0.2.0\n\
-             functions\n  greet(name: string) -> string\n      \
-             2 calls, 1 errors; fuel 1,000 to 3,000, mean 2,000; time 10 µs to 2.0 ms, mean 1.0 ms\n  ping()\n  open() -> own<file>\n      cannot be called: it returns a resource\n\
-             all calls\n  2 calls, 1 errors; fuel 1,000 to 3,000, mean 2,000; time 10 µs to 2.0 ms, mean 1.0 ms\n",
-            "ab".repeat(32),
-            "cd".repeat(32)
-        );
-        assert_eq!(description(&app(), Paint::PLAIN), expected);
-    }
-
-    #[test]
-    fn deploying_shows_the_hash_and_the_functions() {
-        assert_eq!(
-            deployed(&app(), "deployed", Paint::PLAIN),
-            format!(
-                "deployed hello (2 KiB, compiled in 20.0 ms)\n  code hash {}\n  greet(name: string) -> string\n  ping()\n",
-                "ab".repeat(32)
-            )
-        );
-    }
-
-    #[test]
-    fn results_are_wave_or_json() {
-        let response = |result| CallResponse {
-            result,
-            fuel: 12_345,
-            wall_us: 850,
-            code_hash: "ab".repeat(32),
-            epoch: None,
-        };
-        assert_eq!(result(&response(serde_json::json!("\"hi\""))), "\"hi\"\n");
-        assert_eq!(result(&response(serde_json::json!(null))), "");
-        assert_eq!(json_result(&response(serde_json::json!("hi"))), "\"hi\"\n");
-        assert_eq!(json_result(&response(serde_json::json!({"a": 1}))), "{\n  \"a\": 1\n}\n");
-        assert_eq!(json_result(&response(serde_json::json!(null))), "null\n");
-        assert_eq!(
-            cost(&response(serde_json::json!(1))),
-            format!("fuel 12,345, 850 µs, code {}", "ab".repeat(32))
-        );
-        let stored = CallResponse { epoch: Some(1042), ..response(serde_json::json!(1)) };
-        assert_eq!(cost(&stored), format!("fuel 12,345, 850 µs, epoch 1042, code {}", "ab".repeat(32)));
-    }
-
-    #[test]
-    fn removing_says_what_went() {
-        let removal = Removal { name: "hello".parse().unwrap(), files: 12, bytes: 1_536 << 10, keys: 1 };
-        assert_eq!(removed(&removal), "removed hello, with 12 files (1.5 MiB) and 1 key\n");
-    }
-
-    #[test]
-    fn the_volume_is_fields_and_a_table() {
-        let usage = StorageUsage { bytes: 8_192, files: 3, keys: 2, key_bytes: 40 };
-        let mut statistics = VolumeStatistics {
-            epoch: 1042,
-            root: "ab".repeat(32),
-            freshness: FreshnessSetting::None,
-            disk_bytes: 4 << 20,
-            used_bytes: 3 << 20,
-            free_bytes: 1 << 20,
-            dirty_bytes: 0,
-            commits: 1_200,
-            cache_hits: 900,
-            cache_misses: 100,
-            apps: BTreeMap::from([("hello".parse().unwrap(), usage)]),
-        };
-        let expected = format!(
-            "epoch      1042\nroot       {}\n\
-             freshness  none: nothing keeps an older disk from being put back at a restart\n\
-             disk       4 MiB, of which 3 MiB used and 1 MiB free\nunwritten  0 B\n\
-             commits    1,200 since the enclave started\ncache      90 % of 1,000 blocks were in memory\n\n\
-             APP    FILES  SIZE   KEYS  SIZE\nhello  3      8 KiB  2     40 B\n",
-            "ab".repeat(32)
-        );
-        assert_eq!(volume(&statistics), expected);
-        statistics.apps.clear();
-        (statistics.cache_hits, statistics.cache_misses) = (0, 0);
-        assert!(volume(&statistics).ends_with("cache      0 % of 0 blocks were in memory\n"));
-    }
-
-    #[test]
-    fn text_from_outside_is_made_harmless() {
-        assert_eq!(printable("a\tb\nc"), "a\tb\nc");
-        assert_eq!(printable("\x1b]0;x\x07"), "\\u{1b}]0;x\\u{7}");
-        assert_eq!(printable("a\u{202e}b\u{9b}"), "a\\u{202e}b\\u{9b}");
-        assert_eq!(printable("äöü 漢字"), "äöü 漢字");
-    }
-
-    #[test]
-    fn colour_is_for_terminals_unless_it_is_asked_for() {
-        assert_eq!(Paint::choose(Color::Always, false).red("x"), "\x1b[1;31mx\x1b[0m");
-        assert_eq!(Paint::choose(Color::Never, true).red("x"), "x");
-        assert_eq!(Paint::choose(Color::Auto, false), Paint::PLAIN);
-    }
-}
+mod tests;

@@ -43,7 +43,7 @@ pub(crate) async fn describe(
     Ok(body::json(StatusCode::OK, &description))
 }
 
-/// What one app of the caller's wrote to standard output and error.
+/// What one app of the caller's wrote to standard output and error; with `follow=true` also what it writes from now on.
 ///
 /// # Errors
 /// A [`Problem`] where the caller does not own it.
@@ -51,8 +51,30 @@ pub(crate) fn logs(
     enclave: &Enclave,
     caller: Caller,
     name: &AppName,
+    query: Option<&str>,
 ) -> Result<Response<body::Body>, Problem> {
-    Ok(body::whole(StatusCode::OK, "text/plain", own_app(enclave, caller, name)?.log.read()))
+    let app = own_app(enclave, caller, name)?;
+    let follows = query.is_some_and(|query| query.split('&').any(|part| part == "follow=true"));
+    if !follows {
+        return Ok(body::whole(StatusCode::OK, "text/plain", app.log.read()));
+    }
+    let mut response = body::whole(StatusCode::OK, "text/plain", "");
+    *response.body_mut() = body::Body::unfold(app.log.follow(), |mut follower| async move {
+        follower.next().await.map(|piece| (piece, follower))
+    });
+    Ok(response)
+}
+
+/// Which requests one app of the caller's sent.
+///
+/// # Errors
+/// A [`Problem`] where the caller does not own it.
+pub(crate) fn egress(
+    enclave: &Enclave,
+    caller: Caller,
+    name: &AppName,
+) -> Result<Response<body::Body>, Problem> {
+    Ok(body::json(StatusCode::OK, &own_app(enclave, caller, name)?.egress.read()))
 }
 
 fn own_app(enclave: &Enclave, caller: Caller, name: &AppName) -> Result<Arc<App>, Problem> {

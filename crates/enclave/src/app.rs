@@ -1,9 +1,14 @@
 //! One deployed app, and what its calls did.
 
-use crate::storage::{AppStorage, LoadedApp, Record, StorageError};
-use cloister_api::{AppDescription, AppName, AppSummary, FunctionCounters};
-use cloister_runtime::{LogSink, Program, Stdio};
-use std::collections::{BTreeMap, VecDeque};
+use crate::app_log::AppLog;
+use crate::egress::Egress;
+use crate::storage::{Affected, AppStorage, LoadedApp, Record, Storage, StorageError};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use cloister_api::{AppDescription, AppName, AppSummary, Code, FunctionCounters, Problem};
+use cloister_runtime::{Client, Context, EgressLog, HttpSettings, LogSink, Preopen, Program, Roots};
+use rustls::pki_types::CertificateDer;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,21 +24,56 @@ pub(crate) struct App {
     pub(crate) program: Program,
     /// The record's, as calls take it. Values are secrets: neither logged nor described.
     pub(crate) environment: Arc<[(String, String)]>,
+    /// As the environment.
+    config: Arc<[(String, String)]>,
+    preopens: Arc<[Preopen]>,
+    network: HttpSettings,
     pub(crate) storage: AppStorage,
     pub(crate) counters: Counters,
     pub(crate) log: Arc<AppLog>,
+    pub(crate) egress: Arc<Egress>,
 }
 
 impl App {
-    pub(crate) fn new(name: AppName, record: Record, program: Program, storage: AppStorage) -> Self {
-        Self {
+    /// # Errors
+    /// [`Code::InvalidSettings`] where the app's root certificates are none.
+    pub(crate) fn new(
+        name: AppName,
+        record: Record,
+        program: Program,
+        storage: AppStorage,
+    ) -> Result<Self, Problem> {
+        let egress: Arc<Egress> = Arc::default();
+        let network = HttpSettings {
+            policy: Arc::new(record.network.clone()),
+            client: client(&record.roots)?,
+            egress: Arc::clone(&egress) as Arc<dyn EgressLog>,
+        };
+        Ok(Self {
             name,
             environment: record.environment.clone().into(),
+            config: record.config.clone().into(),
+            preopens: storage.preopens(&record),
+            network,
             record,
             program,
             storage,
             counters: Counters::default(),
             log: Arc::default(),
+            egress,
+        })
+    }
+
+    /// What one call of the app sees. The flag tells afterwards whether the guest looked at what the app keeps.
+    pub(crate) fn context(&self, storage: &Storage, used: &Arc<AtomicBool>) -> Context<'_> {
+        Context {
+            limits: &self.record.limits,
+            environment: Arc::clone(&self.environment),
+            config: Arc::clone(&self.config),
+            log: Arc::clone(&self.log) as Arc<dyn LogSink>,
+            storage: Some(self.storage.for_call(storage, used)),
+            preopens: Arc::clone(&self.preopens),
+            network: self.network.clone(),
         }
     }
 
@@ -52,6 +92,14 @@ impl App {
             wit: self.program.wit().to_owned(),
             limits: self.record.limits.clone(),
             environment: self.environment.iter().map(|(name, _)| name.clone()).collect(),
+            config: self.config.iter().map(|(name, _)| name.clone()).collect(),
+            directories: self.record.directories.clone(),
+            network: self.record.network.clone(),
+            sends_plaintext: self.record.network.is_plaintext(),
+            roots: self.record.roots_hash().map(hex::encode),
+            assets: self.storage.assets(),
+            serves_http: self.program.handles_http(),
+            runs: self.program.runs(),
             imports: self.program.imports().to_vec(),
             exports: self.program.exports(),
             code_bytes: self.program.code_bytes() as u64,
@@ -63,20 +111,31 @@ impl App {
     }
 }
 
-impl From<LoadedApp> for App {
-    fn from(loaded: LoadedApp) -> Self {
+impl TryFrom<LoadedApp> for App {
+    type Error = Box<(AppName, Affected)>;
+
+    fn try_from(loaded: LoadedApp) -> Result<Self, Self::Error> {
         let LoadedApp { name, record, program, storage, counters } = loaded;
-        let mut app = Self::new(name, record, program, storage);
+        let mut app =
+            Self::new(name.clone(), record.clone(), program, storage.clone()).map_err(|problem| {
+                Box::new((
+                    name,
+                    Affected { record: Some(record), storage: Some(storage), what: problem.detail },
+                ))
+            })?;
         app.counters = Counters::of(counters);
-        app
+        Ok(app)
     }
 }
 
 impl Drop for App {
     fn drop(&mut self) {
-        // A call under way has its own hold of it.
-        if let Some(environment) = Arc::get_mut(&mut self.environment) {
-            environment.iter_mut().for_each(|(_, value)| value.zeroize());
+        self.log.close();
+        // A call under way has its own hold of them.
+        for secrets in [&mut self.environment, &mut self.config] {
+            if let Some(secrets) = Arc::get_mut(secrets) {
+                secrets.iter_mut().for_each(|(_, value)| value.zeroize());
+            }
         }
     }
 }
@@ -85,6 +144,17 @@ impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").field("record", &self.record).finish_non_exhaustive()
     }
+}
+
+/// TLS of what the app sends.
+fn client(roots: &[String]) -> Result<Client, Problem> {
+    let invalid =
+        |why: String| Problem::new(Code::InvalidSettings, format!("the app's root certificates: {why}"));
+    let certificates = roots.iter().map(|root| BASE64.decode(root).map(CertificateDer::from));
+    let certificates: Vec<_> =
+        certificates.collect::<Result<_, _>>().map_err(|error| invalid(error.to_string()))?;
+    let roots = if certificates.is_empty() { Roots::Mozilla } else { Roots::These(certificates) };
+    Client::new(roots).map_err(|error| invalid(error.to_string()))
 }
 
 /// What a list says of an app.
@@ -96,38 +166,6 @@ pub(crate) fn summary(name: &AppName, record: &Record) -> AppSummary {
         owner: record.owner.to_string(),
     }
 }
-
-/// The last of what the app's calls wrote to standard output and error. Its owner may read it, and nobody else.
-#[derive(Default)]
-pub(crate) struct AppLog(Mutex<VecDeque<u8>>);
-
-impl AppLog {
-    /// The bytes kept, oldest first.
-    pub(crate) fn read(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
-    }
-}
-
-impl LogSink for AppLog {
-    fn write(&self, _: Stdio, bytes: &[u8]) {
-        #[cfg(feature = "provocations")]
-        assert!(!bytes.starts_with(b"hello"), "provoked by {bytes:?}");
-        let kept = &bytes[bytes.len().saturating_sub(APP_LOG)..];
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = (log.len() + kept.len()).saturating_sub(APP_LOG);
-        log.drain(..over);
-        log.extend(kept);
-    }
-}
-
-impl std::fmt::Debug for AppLog {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AppLog").finish_non_exhaustive()
-    }
-}
-
-/// Bytes of output kept of one app.
-const APP_LOG: usize = 256 << 10;
 
 /// What calls did, by export.
 #[derive(Debug, Default)]
@@ -228,17 +266,6 @@ fn merge(into: &mut FunctionCounters, other: &FunctionCounters) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_log_keeps_the_last_bytes() {
-        let log = AppLog::default();
-        log.write(Stdio::Stdout, b"first");
-        log.write(Stdio::Stderr, &vec![b'x'; APP_LOG - 2]);
-        assert_eq!(log.read().len(), APP_LOG);
-        assert!(log.read().starts_with(b"stx"));
-        log.write(Stdio::Stdout, &vec![b'y'; 2 * APP_LOG]);
-        assert_eq!(log.read(), vec![b'y'; APP_LOG]);
-    }
 
     #[test]
     fn counters_keep_least_most_and_sum() {

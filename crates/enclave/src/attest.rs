@@ -1,10 +1,12 @@
 //! What the enclave says of itself, and how it proves it.
 
 use crate::app::App;
+use crate::certificates::Certificates;
+use crate::host_name::HostName;
 use crate::storage::Storage;
-use cloister_api::{AppName, Configuration, EvidenceResponse, VolumeState};
+use cloister_api::{AppName, Code, Configuration, EvidenceResponse, Problem, VolumeState};
 use cloister_attestation::{
-    AppClaims, Boot, CertificateError, Claims, ClaimsError, EXPORTER_LABEL, Egress, Evidence, KeyError,
+    AppClaims, Boot, CertificateError, Claims, ClaimsError, EXPORTER_LABEL, Evidence, KeyError, MAX_CLAIMS,
     SessionBinding, SessionKey, TlsKey, UpgradePolicy, Volume, environment_hash, leaf_certificate,
     report_data, sha256,
 };
@@ -35,8 +37,10 @@ pub(crate) struct Attested {
     claims: Vec<u8>,
     quote: Vec<u8>,
     collateral: Option<serde_json::Value>,
+    /// For clients that name no host.
     enclave: Arc<CertifiedKey>,
-    by_app: HashMap<String, Arc<CertifiedKey>>,
+    code_hashes: HashMap<String, [u8; 32]>,
+    by_name: Certificates,
 }
 
 impl Attestor {
@@ -79,17 +83,20 @@ impl Attestor {
     ) -> Result<Attested, AttestError> {
         let claims = self.claims(apps, storage).encode()?;
         let (quote, collateral) = self.quote(&claims)?;
+        if claims.len() + 2 * quote.len() > MAX_EVIDENCE {
+            return Err(ClaimsError::TooLong(claims.len()).into());
+        }
         let evidence = Evidence { claims, quote };
         let enclave = self.certificate(&["localhost".to_owned()], &evidence, None)?;
-        let by_app = apps
-            .values()
-            .map(|app| {
-                let names = [format!("{}.localhost", app.name)];
-                let certificate = self.certificate(&names, &evidence, Some(app.program.code_hash()))?;
-                Ok((app.name.to_string(), certificate))
-            })
-            .collect::<Result<_, AttestError>>()?;
-        Ok(Attested { claims: evidence.claims, quote: evidence.quote, collateral, enclave, by_app })
+        let code_hashes = apps.values().map(|app| (app.name.to_string(), app.program.code_hash())).collect();
+        Ok(Attested {
+            claims: evidence.claims,
+            quote: evidence.quote,
+            collateral,
+            enclave,
+            code_hashes,
+            by_name: Certificates::default(),
+        })
     }
 
     /// Evidence for the session with this exporter value and its client's nonce, and for the volume's present state.
@@ -114,6 +121,23 @@ impl Attestor {
         })
     }
 
+    /// The certificate for the host that a client names: with the code hash of the app that has this host name.
+    ///
+    /// # Errors
+    /// [`AttestError`] where there is no randomness for a signature.
+    pub(crate) fn certificate_for(
+        &self,
+        attested: &Attested,
+        host: Option<&HostName>,
+    ) -> Result<Arc<CertifiedKey>, AttestError> {
+        let Some(host) = host else { return Ok(Arc::clone(&attested.enclave)) };
+        attested.by_name.find_or_make(host, || {
+            let code_hash = host.app().and_then(|app| attested.code_hashes.get(app)).copied();
+            let evidence = Evidence { claims: attested.claims.clone(), quote: attested.quote.clone() };
+            self.certificate(&[host.as_str().to_owned()], &evidence, code_hash)
+        })
+    }
+
     fn claims(&self, apps: &BTreeMap<AppName, Arc<App>>, storage: &Storage) -> Claims {
         Claims {
             tls_key: self.tls_key.fingerprint(),
@@ -132,7 +156,10 @@ impl Attestor {
                     limits: app.record.limits.clone(),
                     environment: environment_hash(app.environment.iter().map(|(name, _)| name.as_str())),
                     upgrade: UpgradePolicy::Owner,
-                    egress: Egress::None,
+                    network: app.record.network.clone(),
+                    roots: app.record.roots_hash(),
+                    assets: app.record.assets_claim(),
+                    config: environment_hash(app.record.config.iter().map(|(name, _)| name.as_str())),
                 })
                 .collect(),
         }
@@ -185,11 +212,6 @@ impl Attested {
     pub(crate) fn claims(&self) -> &[u8] {
         &self.claims
     }
-
-    /// The certificate for an app's host name, or the enclave's own.
-    pub(crate) fn certificate(&self, app: Option<&str>) -> Arc<CertifiedKey> {
-        Arc::clone(app.and_then(|name| self.by_app.get(name)).unwrap_or(&self.enclave))
-    }
 }
 
 /// The certificate's key in the form that TLS signs with.
@@ -204,6 +226,10 @@ fn certified_key(certificate: Vec<u8>, pkcs8: &[u8]) -> Result<CertifiedKey, rus
 
 /// Label of the exporter that session evidence is bound to.
 pub(crate) const EXPORTER: &[u8] = EXPORTER_LABEL;
+
+/// Bytes of claims and quote, which a certificate has twice: rustls reads certificate messages of at most 64 KiB (RFC
+/// 8446, section 4.4.2), and the rest of a certificate has less than 1 KiB.
+const MAX_EVIDENCE: usize = 63 << 10;
 
 fn ask(service: &mut Quotes, request: &QuoteRequest) -> Result<QuoteResponse, HostError> {
     match service.request(request)? {
@@ -230,4 +256,21 @@ pub(crate) enum AttestError {
     #[cfg(target_env = "sgx")]
     #[error(transparent)]
     NotAnEnclave(#[from] cloister_tee::NotAnEnclave),
+}
+
+impl AttestError {
+    /// Why a change of the apps was refused.
+    pub(crate) fn into_problem(self) -> Problem {
+        match self {
+            Self::Claims(ClaimsError::TooLong(length)) => Problem::new(
+                Code::TooManyApps,
+                format!(
+                    "nothing was changed: the evidence names every app with its network rules, and has room for \
+                     {MAX_CLAIMS} bytes of that. With this app it would have {length}; give it fewer or shorter \
+                     rules, or remove another app"
+                ),
+            ),
+            error => Problem::new(Code::EvidenceUnavailable, format!("nothing was changed: {error}")),
+        }
+    }
 }

@@ -3,17 +3,112 @@
 use bytes::{Bytes, BytesMut};
 use cloister_api::{Code, NDJSON, Problem};
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::{BodyExt, Channel, Either, Full};
+use http_body_util::{BodyExt, Channel, Full};
 use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
 use std::convert::Infallible;
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// A response's body: whole, or line by line.
-pub(crate) type Body = Either<Full<Bytes>, Channel<Bytes, Infallible>>;
+/// A response's body.
+pub(crate) enum Body {
+    Whole(Full<Bytes>),
+    /// What comes through a channel, until it is closed.
+    Channel(Channel<Bytes, Infallible>),
+    /// What somebody makes while it is sent.
+    Made(Pin<Box<dyn hyper::body::Body<Data = Bytes, Error = Broken> + Send>>),
+}
+
+/// A body that ends before it is complete. The client sees that: HTTP/1.1 has a last chunk or a length, HTTP/2 an end of
+/// the stream (RFC 9112, section 8; RFC 9113, section 8.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the answer broke off")]
+pub(crate) struct Broken;
+
+impl Body {
+    /// What `step` makes, piece by piece, until it answers `None`. Dropping the body drops the state.
+    pub(crate) fn unfold<S, F, W>(state: S, step: F) -> Self
+    where
+        S: Send + 'static,
+        F: FnMut(S) -> W + Send + 'static,
+        W: Future<Output = Option<(Bytes, S)>> + Send + 'static,
+    {
+        Self::Made(Box::pin(Unfold { step, state: Some(state), waiting: None }))
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Channel(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Made(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Channel(body) => body.is_end_stream(),
+            Self::Made(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Channel(body) => body.size_hint(),
+            Self::Made(body) => body.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").finish_non_exhaustive()
+    }
+}
+
+struct Unfold<S, F, W> {
+    step: F,
+    state: Option<S>,
+    waiting: Option<Pin<Box<W>>>,
+}
+
+// Nothing in it is pinned but behind its own box.
+impl<S, F, W> Unpin for Unfold<S, F, W> {}
+
+impl<S, F, W> hyper::body::Body for Unfold<S, F, W>
+where
+    F: FnMut(S) -> W,
+    W: Future<Output = Option<(Bytes, S)>>,
+{
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = &mut *self;
+        if let Some(state) = this.state.take() {
+            this.waiting = Some(Box::pin((this.step)(state)));
+        }
+        let Some(waiting) = &mut this.waiting else { return Poll::Ready(None) };
+        let made = ready!(waiting.as_mut().poll(cx));
+        this.waiting = None;
+        Poll::Ready(made.map(|(bytes, state)| {
+            this.state = Some(state);
+            Ok(Frame::data(bytes))
+        }))
+    }
+}
 
 /// A body, and what has to live until its last byte is sent.
 #[derive(Debug)]
@@ -61,34 +156,49 @@ where
         return Err(too_large(limit));
     }
     let mut all = BytesMut::new();
+    while let Some(data) = part(&mut body, patience, all.len() as u64).await? {
+        if data.len() > limit - all.len() {
+            return Err(too_large(limit));
+        }
+        if all.is_empty()
+            && let Some(length) = announced
+        {
+            // Only once the client has sent something: an announcement alone must not cost memory.
+            all.reserve(length.min(limit as u64) as usize);
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(all.freeze())
+}
+
+/// The next part of a body of which `received` bytes came so far, no later than after `patience`; `None` at its end.
+///
+/// # Errors
+/// [`Code::RequestTimeout`], or [`Code::BadRequest`] where the client breaks off.
+pub(crate) async fn part<B>(body: &mut B, patience: Duration, received: u64) -> Result<Option<Bytes>, Problem>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+{
     loop {
-        let frame = next(&mut body, patience).await.ok_or_else(|| {
+        let frame = next(body, patience).await.ok_or_else(|| {
             Problem::new(
                 Code::RequestTimeout,
-                format!("no part of the body came for {} ms after {} bytes", patience.as_millis(), all.len()),
+                format!("no part of the body came for {} ms after {received} bytes", patience.as_millis()),
             )
         })?;
         match frame {
             Some(Ok(frame)) => {
-                let Ok(data) = frame.into_data() else { continue };
-                if data.len() > limit - all.len() {
-                    return Err(too_large(limit));
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
                 }
-                if all.is_empty()
-                    && let Some(length) = announced
-                {
-                    // Only once the client has sent something: an announcement alone must not cost memory.
-                    all.reserve(length.min(limit as u64) as usize);
-                }
-                all.extend_from_slice(&data);
             }
             Some(Err(_)) => {
                 return Err(Problem::new(
                     Code::BadRequest,
-                    format!("the body broke off after {} bytes", all.len()),
+                    format!("the body broke off after {received} bytes"),
                 ));
             }
-            None => return Ok(all.freeze()),
+            None => return Ok(None),
         }
     }
 }
@@ -135,7 +245,7 @@ pub(crate) fn problem(problem: &Problem) -> Response<Body> {
 
 /// Nothing but a status.
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Either::Left(Full::default()));
+    let mut response = Response::new(Body::Whole(Full::default()));
     *response.status_mut() = status;
     response
 }
@@ -144,13 +254,13 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
 pub(crate) fn whole(status: StatusCode, media_type: &'static str, text: impl Into<Bytes>) -> Response<Body> {
     let mut response = empty(status);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    *response.body_mut() = Either::Left(Full::new(text.into()));
+    *response.body_mut() = Body::Whole(Full::new(text.into()));
     response
 }
 
 /// Whatever comes through the channel, until it is closed.
 pub(crate) fn stream(channel: Channel<Bytes, Infallible>) -> Response<Body> {
-    Response::new(Either::Right(channel))
+    Response::new(Body::Channel(channel))
 }
 
 /// A stream of JSON texts, one a line.
@@ -204,5 +314,14 @@ mod tests {
         let (sender, body) = Channel::<Bytes, std::io::Error>::new(2);
         sender.abort(std::io::ErrorKind::ConnectionReset.into());
         assert_eq!(read(body, 5, PATIENCE).await.unwrap_err().code, Code::BadRequest);
+    }
+
+    #[tokio::test]
+    async fn an_unfolded_body_ends_when_its_maker_says_so() {
+        let body = Body::unfold(0_u8, |count| async move {
+            tokio::task::yield_now().await;
+            (count < 3).then(|| (Bytes::from(vec![count]), count + 1))
+        });
+        assert_eq!(body.collect().await.unwrap().to_bytes()[..], [0, 1, 2]);
     }
 }

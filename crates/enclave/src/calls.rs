@@ -1,26 +1,26 @@
 //! Calls: arguments in, a metered result out.
 
-use crate::app::{App, Ended, Outcome};
-use crate::body;
-use crate::state::{Enclave, SMALL_BODY};
+use crate::app::App;
+use crate::body::{self, Holding};
+use crate::invocation::{Invocation, place};
+use crate::state::{ANSWER_UNIT, ANSWER_UNITS, Enclave, SMALL_BODY};
 use bytes::Bytes;
 use cloister_api::{
     AppName, CallResponse, Code, EXPECTED_CODE_HEADER, MAX_CALL_BODY, Problem, WAVE_ARGUMENTS,
 };
-use cloister_runtime::{Arguments, Call, LogSink};
+use cloister_runtime::{Arguments, Call, Usage};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::body::Body;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-use tokio::sync::SemaphorePermit;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 
 /// Serves one call.
 ///
 /// # Errors
 /// A [`Problem`]: of the request, or of the guest.
 pub(crate) async fn serve<B: Body<Data = Bytes> + Unpin>(
-    enclave: &Enclave,
+    enclave: &Arc<Enclave>,
     name: &AppName,
     export: &str,
     request: Request<B>,
@@ -28,15 +28,7 @@ pub(crate) async fn serve<B: Body<Data = Bytes> + Unpin>(
     let app = enclave.app(name)?;
     let notation = Notation::of(request.headers())?;
     check_expected_code(request.headers(), &app)?;
-    let _permit = enclave.calls.try_acquire().map_err(|_| {
-        Problem::new(
-            Code::Busy,
-            format!(
-                "{} calls are under way, the most that this enclave takes",
-                enclave.configuration.max_concurrent_calls
-            ),
-        )
-    })?;
+    let place = place(enclave)?;
     let patience = Duration::from_millis(enclave.configuration.body_timeout_ms);
     let small = request.body().size_hint().upper().is_some_and(|most| most <= SMALL_BODY);
     let _turn = if small { None } else { Some(turn(enclave, patience).await?) };
@@ -47,29 +39,11 @@ pub(crate) async fn serve<B: Body<Data = Bytes> + Unpin>(
         Some(texts) => Arguments::Wave(texts),
     };
     let export = app.program.export_name(export).map_err(|near| unknown_export(name, export, near))?;
-    let mut counting = Counting { app: &app, export, began: Instant::now(), ended: None };
-    let used: Arc<AtomicBool> = Arc::default();
-    let outcome = app
-        .program
-        .call(Call {
-            export,
-            arguments,
-            limits: &app.record.limits,
-            environment: Arc::clone(&app.environment),
-            log: Arc::clone(&app.log) as Arc<dyn LogSink>,
-            storage: Some(app.storage.for_call(&enclave.storage, &used)),
-        })
-        .await;
-    let (ended, fuel, wall) = match &outcome {
-        Ok(outcome) => (Outcome::Returned, outcome.fuel, outcome.wall),
-        Err(failure) => (Outcome::Failed, failure.fuel, failure.wall),
-    };
-    counting.ended = Some(Ended { outcome: ended, fuel, wall });
-    // Also where the guest failed: what it wrote before stays written.
-    let epoch = match used.load(Ordering::Acquire) {
-        true => Some(kept(enclave, ended).await?),
-        false => None,
-    };
+    let mut invocation = Invocation::new(enclave, Arc::clone(&app), export, &place);
+    let outcome = app.program.call(Call { export, arguments, context: invocation.context() }).await;
+    let usage = outcome.as_ref().map(|outcome| Usage { fuel: outcome.fuel, wall: outcome.wall });
+    let ended = invocation.ended(usage);
+    let epoch = invocation.keep(ended).await?;
     let outcome = outcome.map_err(|failure| failure.into_problem())?;
     let response = CallResponse {
         result: outcome.result,
@@ -78,22 +52,26 @@ pub(crate) async fn serve<B: Body<Data = Bytes> + Unpin>(
         code_hash: hex::encode(app.program.code_hash()),
         epoch,
     };
-    Ok(body::json(StatusCode::OK, &response))
+    let answer = body::json(StatusCode::OK, &response);
+    drop(response);
+    // Held until the client has taken the answer: many clients that do not read must not fill the memory.
+    let room = room(enclave, answer.body().size_hint().lower(), patience).await?;
+    Ok(answer.map(|body| body::Body::Made(Box::pin(Holding::new(body, (place, room))))))
 }
 
-/// Waits until what the call wrote is on the disk, and says in which epoch.
-async fn kept(enclave: &Enclave, ended: Outcome) -> Result<u64, Problem> {
-    let committed = enclave.storage.commit().await;
-    committed.map(|state| state.epoch).map_err(|error| {
-        let ended = match ended {
-            Outcome::Returned => "returned",
-            Outcome::Failed => "ended without a result",
-        };
-        Problem::new(
-            Code::StorageUnavailable,
-            format!("the call {ended}, but {error}: it may be there or not after a restart, and is there until then"),
-        )
-    })
+/// Room for an answer that is not small.
+async fn room(
+    enclave: &Enclave,
+    bytes: u64,
+    patience: Duration,
+) -> Result<Option<OwnedSemaphorePermit>, Problem> {
+    if bytes <= SMALL_BODY {
+        return Ok(None);
+    }
+    let busy = || Problem::new(Code::Busy, "other large answers wait to be read by their clients; try again");
+    let units = u32::try_from(bytes.div_ceil(ANSWER_UNIT)).unwrap_or(u32::MAX).min(ANSWER_UNITS as u32);
+    let room = Arc::clone(&enclave.answers).acquire_many_owned(units);
+    tokio::time::timeout(patience, room).await.map_err(|_| busy())?.map(Some).map_err(|_| busy())
 }
 
 /// A turn among the calls with large bodies.
@@ -104,7 +82,10 @@ async fn turn(enclave: &Enclave, patience: Duration) -> Result<SemaphorePermit<'
 }
 
 /// The app is held from here on, so what is checked is what answers.
-fn check_expected_code(headers: &HeaderMap, app: &App) -> Result<(), Problem> {
+///
+/// # Errors
+/// [`Code::CodeChanged`].
+pub(crate) fn check_expected_code(headers: &HeaderMap, app: &App) -> Result<(), Problem> {
     let Some(expected) = headers.get(EXPECTED_CODE_HEADER) else { return Ok(()) };
     let own = hex::encode(app.program.code_hash());
     if expected.as_bytes() == own.as_bytes() {
@@ -114,21 +95,6 @@ fn check_expected_code(headers: &HeaderMap, app: &App) -> Result<(), Problem> {
         Code::CodeChanged,
         format!("the app '{}' is now the code {own}; its arguments were not read", app.name),
     ))
-}
-
-/// Counts a call when it ends, also where its client went away.
-struct Counting<'a> {
-    app: &'a App,
-    export: &'a str,
-    began: Instant,
-    ended: Option<Ended>,
-}
-
-impl Drop for Counting<'_> {
-    fn drop(&mut self) {
-        let abandoned = || Ended { outcome: Outcome::Failed, fuel: 0, wall: self.began.elapsed() };
-        self.app.counters.record(self.export, self.ended.unwrap_or_else(abandoned));
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,19 +1,23 @@
 //! Deploying and replacing: from the bytes of a component to an app that answers.
 
+mod bundle;
+pub(crate) mod receive;
+pub(crate) mod settings;
+
 use crate::access::Caller;
 use crate::app::App;
 use crate::body;
 use crate::state::{Apps, Enclave, Holder, MAX_APPS, State, damaged, unknown_app};
-use crate::storage::{AppStorage, Record, Staged, StorageError};
+use crate::storage::{AppSettings, AppStorage, Record, Staged, StorageError, Upload};
 use bytes::Bytes;
 use cloister_api::{
-    AppDescription, AppName, Code, DeployEvent, DeploySettings, KeyFingerprint, Limits, MAX_SETTINGS, NDJSON,
-    Problem, SETTINGS_HEADER, WASM,
+    AppDescription, AppName, BUNDLE, Code, DeployEvent, KeyFingerprint, NDJSON, Problem, WASM,
 };
 use cloister_runtime::{Program, Progress};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::Channel;
 use hyper::body::Incoming;
+use receive::Receiver;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -44,28 +48,27 @@ pub(crate) async fn serve(
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains(NDJSON));
-    let settings = settings(request.headers())?;
-    check_media_type(request.headers())?;
+    let settings = settings::parse(request.headers())?;
+    let body = BodyKind::of(request.headers())?;
     let reservation = enclave.reserve(&name)?;
     kind.check(&enclave.state().apps, &name, owner)?;
     let permit = Arc::clone(&enclave.deploys)
         .try_acquire_owned()
         .map_err(|_| Problem::new(Code::Busy, "other deploys are under way; try again when they are done"))?;
-    let limit = enclave.settings.max_component;
-    let patience = Duration::from_millis(enclave.configuration.body_timeout_ms);
-    let wasm =
-        body::read(request.into_body(), limit, patience).await.map_err(|problem| match problem.code {
-            Code::BodyTooLarge => Problem::new(
-                Code::ComponentTooLarge,
-                format!("this image takes components of at most {limit} bytes, and this one is larger"),
-            ),
-            _ => problem,
-        })?;
-    let deployment = Deployment { enclave: Arc::clone(enclave), kind, name, owner, settings, wasm };
+    let upload = enclave.storage.upload(&name, &settings.limits).map_err(|error| error.into_problem())?;
+    let receiver = Receiver::new(enclave, upload, (reservation, permit));
+    let (wasm, upload, held) = match body {
+        BodyKind::Component => receiver.component(request.into_body()).await?,
+        BodyKind::Bundle => {
+            let files = (kind == Kind::Deploy).then_some(settings.limits.storage);
+            receiver.bundle(request.into_body(), files).await?
+        }
+    };
+    let deployment = Deployment { enclave: Arc::clone(enclave), kind, name, owner, settings, wasm, upload };
     let (events, mut received) = mpsc::channel(16);
     // A task of its own: a client that goes away does not undo what it asked for, and leaves nothing half done.
     let deploying = tokio::spawn(async move {
-        let _held = (reservation, permit);
+        let _held = held;
         deployment.run(&events).await
     });
     let deployed = async move {
@@ -128,14 +131,15 @@ pub(crate) fn not_yours(name: &AppName) -> Problem {
     Problem::new(Code::Forbidden, format!("the app '{name}' belongs to another key"))
 }
 
-/// One component on its way to being an app.
+/// One component on its way to being an app, and what came with it.
 pub(crate) struct Deployment {
     pub(crate) enclave: Arc<Enclave>,
     pub(crate) kind: Kind,
     pub(crate) name: AppName,
     pub(crate) owner: KeyFingerprint,
-    pub(crate) settings: DeploySettings,
+    pub(crate) settings: AppSettings,
     pub(crate) wasm: Bytes,
+    pub(crate) upload: Upload,
 }
 
 impl Deployment {
@@ -149,15 +153,25 @@ impl Deployment {
             code_hash: hex::encode(cloister_attestation::sha256(&self.wasm)),
         };
         let _ = events.try_send(received);
-        let program = self.compile(events).await?;
-        let Self { enclave, kind, name, owner, settings, wasm } = self;
-        let (storage, staged_name, compiled) = (enclave.storage.clone(), name.clone(), program.clone());
-        let staged = tokio::task::spawn_blocking(move || storage.stage(&staged_name, &wasm, &compiled)).await;
-        let staged = staged
-            .map_err(|_| Problem::new(Code::Internal, "keeping the component failed inside the enclave"))?
-            .map_err(|error| error.into_problem())?;
+        let program = self.program(events).await;
+        let Self { enclave, kind, name, owner, settings, wasm, upload } = self;
+        let staged = tokio::task::spawn_blocking(move || {
+            let program = program?;
+            let staged = upload.stage(&wasm, &program).map_err(|error| error.into_problem())?;
+            Ok((program, staged))
+        });
+        let (program, staged) = staged.await.unwrap_or_else(|_| {
+            Err(Problem::new(Code::Internal, "keeping the component failed inside the enclave"))
+        })?;
         let ready = Ready { kind, name, owner, settings, program, staged };
         enclave.change(move |enclave, apps| ready.install(enclave, apps)).await
+    }
+
+    async fn program(&self, events: &mpsc::Sender<DeployEvent>) -> Result<Program, Problem> {
+        if self.upload.has_assets() {
+            settings::check_assets(&self.settings)?;
+        }
+        self.compile(events).await
     }
 
     /// Compiles, and tells how far that is.
@@ -198,7 +212,7 @@ struct Ready {
     kind: Kind,
     name: AppName,
     owner: KeyFingerprint,
-    settings: DeploySettings,
+    settings: AppSettings,
     program: Program,
     staged: Staged,
 }
@@ -207,22 +221,17 @@ impl Ready {
     /// Makes it an app: in the evidence, on the disk, or neither.
     fn install(self, enclave: &Enclave, mut apps: Apps) -> Result<(State, AppDescription), Problem> {
         let Self { kind, name, owner, settings, program, staged } = self;
-        let environment = settings.environment.into_iter().map(|variable| (variable.name, variable.value));
         let before = Kind::before(&apps, &name);
-        let refused = kind.check(&apps, &name, owner);
-        if refused.is_err() {
-            enclave.storage.discard(&staged);
-        }
-        refused?;
+        kind.check(&apps, &name, owner)?;
         let failed = |error: StorageError| error.into_problem();
         let before = before.as_ref().map(|(storage, record)| (storage, record));
-        let incarnation = enclave.storage.incarnation(&name, before.map(|(_, record)| record));
-        let incarnation = incarnation.inspect_err(|_| enclave.storage.discard(&staged)).map_err(failed)?;
-        let record = Record::new(&staged, incarnation, owner, settings.limits, environment.collect());
+        let incarnation =
+            enclave.storage.incarnation(&name, before.map(|(_, record)| record)).map_err(failed)?;
+        let record = Record::new(&staged, incarnation, owner, settings);
         // Until it is kept, dropping it undoes it.
         let installation = enclave.storage.install(staged, &record, before).map_err(failed)?;
         let storage = installation.storage().map_err(failed)?;
-        let app = Arc::new(App::new(name.clone(), record.clone(), program, storage));
+        let app = Arc::new(App::new(name.clone(), record.clone(), program, storage)?);
         let description = app.description().map_err(failed)?;
         apps.affected.remove(&name);
         apps.running.insert(name, app);
@@ -252,119 +261,42 @@ impl Progress for Watched {
     }
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    if given == WASM || given == "application/octet-stream" {
-        Ok(())
-    } else {
-        Err(Problem::new(
-            Code::UnsupportedMediaType,
-            format!("a component is uploaded as {WASM}, and this request says '{given}'"),
-        ))
-    }
+/// What a request's body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BodyKind {
+    Component,
+    Bundle,
 }
 
-fn settings(headers: &HeaderMap) -> Result<DeploySettings, Problem> {
-    let Some(value) = headers.get(SETTINGS_HEADER) else { return Ok(DeploySettings::default()) };
-    let invalid = |why: String| Problem::new(Code::InvalidSettings, why);
-    if value.len() > MAX_SETTINGS {
-        return Err(invalid(format!("the settings are longer than {MAX_SETTINGS} bytes")));
-    }
-    let settings: DeploySettings = serde_json::from_slice(value.as_bytes())
-        .map_err(|error| invalid(format!("{SETTINGS_HEADER}: {error}")))?;
-    check_limits(&settings.limits)?;
-    let mut names = std::collections::BTreeSet::new();
-    for variable in &settings.environment {
-        let name = variable.name.as_str();
-        if name.is_empty() || name.contains(['=', '\0']) || variable.value.contains('\0') {
-            return Err(invalid(format!("'{}' cannot be an environment variable", name.escape_debug())));
-        }
-        if !names.insert(name) {
-            return Err(invalid(format!("the environment variable '{name}' is given twice")));
+impl BodyKind {
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        match headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("") {
+            WASM | "application/octet-stream" => Ok(Self::Component),
+            BUNDLE => Ok(Self::Bundle),
+            given => Err(Problem::new(
+                Code::UnsupportedMediaType,
+                format!(
+                    "a component is uploaded as {WASM}, one with files as {BUNDLE}, and this request says '{given}'"
+                ),
+            )),
         }
     }
-    Ok(settings)
-}
-
-fn check_limits(limits: &Limits) -> Result<(), Problem> {
-    let checks = [
-        ("fuel", limits.fuel, MAX_FUEL),
-        ("memory", limits.memory, MAX_MEMORY),
-        ("table_elements", limits.table_elements, MAX_TABLE_ELEMENTS),
-        ("instances", limits.instances.into(), MAX_INSTANCES),
-        ("handles", limits.handles.into(), MAX_HANDLES),
-        ("result", limits.result, MAX_RESULT),
-        ("log", limits.log, MAX_LOG),
-        ("wall_time_ms", limits.wall_time_ms, MAX_WALL_TIME_MS),
-        ("storage", limits.storage, MAX_STORAGE),
-        ("files", limits.files, MAX_FILES),
-    ];
-    for (name, value, most) in checks {
-        if value > most {
-            return Err(Problem::new(
-                Code::InvalidSettings,
-                format!("the limit '{name}' is {value}, and this image allows at most {most}"),
-            ));
-        }
-    }
-    Ok(())
 }
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
-
-/// What one call may be allowed at most; the image's heap is shared by all.
-const MAX_FUEL: u64 = 1_000_000_000_000;
-const MAX_MEMORY: u64 = 512 << 20;
-const MAX_TABLE_ELEMENTS: u64 = 10_000_000;
-const MAX_INSTANCES: u64 = 1_000;
-const MAX_HANDLES: u64 = 1_000_000;
-const MAX_RESULT: u64 = 16 << 20;
-const MAX_LOG: u64 = 16 << 20;
-const MAX_WALL_TIME_MS: u64 = 3_600_000;
-/// What one app may keep at most; the disk is shared by all.
-const MAX_STORAGE: u64 = 1 << 40;
-const MAX_FILES: u64 = 100_000_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn with_settings(text: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(SETTINGS_HEADER, HeaderValue::from_str(text).unwrap());
-        headers
-    }
-
-    #[test]
-    fn settings_have_defaults() {
-        assert_eq!(settings(&HeaderMap::new()).unwrap(), DeploySettings::default());
-        let given = settings(&with_settings(r#"{"limits":{"fuel":5}}"#)).unwrap();
-        assert_eq!(given.limits, Limits { fuel: 5, ..Limits::default() });
-    }
-
-    #[test]
-    fn bad_settings_are_refused_with_their_reason() {
-        for (text, reason) in [
-            ("{", "EOF"),
-            (r#"{"fuel":5}"#, "unknown field `fuel`"),
-            (r#"{"limits":{"memory":1000000000000}}"#, "'memory' is 1000000000000"),
-            (r#"{"environment":[{"name":"A=B","value":""}]}"#, "'A=B' cannot be"),
-            (r#"{"environment":[{"name":"A","value":""},{"name":"A","value":""}]}"#, "'A' is given twice"),
-        ] {
-            let problem = settings(&with_settings(text)).unwrap_err();
-            assert_eq!(problem.code, Code::InvalidSettings);
-            assert!(problem.detail.contains(reason), "{text}: {}", problem.detail);
-        }
-        let long = format!("{:width$}", "{}", width = MAX_SETTINGS + 1);
-        assert_eq!(settings(&with_settings(&long)).unwrap_err().code, Code::InvalidSettings);
-    }
-
     #[test]
     fn a_component_is_uploaded_as_one() {
         let mut headers = HeaderMap::new();
-        assert_eq!(check_media_type(&headers).unwrap_err().code, Code::UnsupportedMediaType);
+        assert_eq!(BodyKind::of(&headers).unwrap_err().code, Code::UnsupportedMediaType);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(WASM));
-        assert_eq!(check_media_type(&headers), Ok(()));
+        assert_eq!(BodyKind::of(&headers), Ok(BodyKind::Component));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(BUNDLE));
+        assert_eq!(BodyKind::of(&headers), Ok(BodyKind::Bundle));
     }
 }

@@ -1,12 +1,16 @@
 //! Which request is served by what. `docs/design/protocol.md` is this table in words.
 
 use crate::access::Caller;
+use crate::app::App;
 use crate::body::{self, Body};
 use crate::deploy::Kind;
+use crate::host_name::HostName;
 use crate::state::Enclave;
-use crate::{admin, attest, calls, deploy, metrics, volume};
+use crate::web::{self, ForGuest};
+use crate::{admin, attest, calls, deploy, metrics, run, volume};
 use cloister_api::{AppName, Code, EvidenceRequest, Problem};
 use cloister_attestation::SessionBinding;
+use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -26,14 +30,21 @@ pub(crate) trait Exporter: Send + Sync {
     fn exporter(&self, label: &[u8], context: &[u8]) -> Result<[u8; 32], rustls::Error>;
 }
 
+/// The other end of a connection.
+pub(crate) struct Peer {
+    pub(crate) caller: Caller,
+    pub(crate) session: Box<dyn Exporter>,
+    /// The host that it named in its TLS handshake.
+    pub(crate) server_name: Option<HostName>,
+}
+
 /// Answers one request. Every failure is an answer, a panic of our own included.
 pub(crate) async fn serve(
     enclave: Arc<Enclave>,
-    caller: Caller,
-    session: Arc<dyn Exporter>,
+    peer: Arc<Peer>,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let mut serving = pin!(dispatch(enclave, caller, session, request));
+    let mut serving = pin!(dispatch(enclave, peer, request));
     let answer = poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx)));
         polled.map_or(Poll::Ready(None), |poll| poll.map(Some))
@@ -43,32 +54,111 @@ pub(crate) async fn serve(
     })
 }
 
-async fn dispatch(
-    enclave: Arc<Enclave>,
-    caller: Caller,
-    session: Arc<dyn Exporter>,
-    request: Request<Incoming>,
-) -> Response<Body> {
-    let route = match Route::of(request.method(), request.uri().path()) {
-        Ok(route) => route,
-        Err(refused) => return refused.into_response(),
-    };
-    let served = match route {
-        Route::Health => Ok(body::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))),
-        Route::Evidence => evidence(&enclave, session.as_ref(), request).await,
-        Route::Metrics => metrics::serve(&enclave, caller),
-        Route::Apps => admin::list(&enclave, caller),
-        Route::Describe(name) => admin::describe(&enclave, caller, &name).await,
-        Route::Deploy(name) => deploy::serve(&enclave, caller, Kind::Deploy, name, request).await,
-        Route::Replace(name) => deploy::serve(&enclave, caller, Kind::Replace, name, request).await,
-        Route::Remove(name) => admin::remove(&enclave, caller, name).await,
-        Route::Logs(name) => admin::logs(&enclave, caller, &name),
-        Route::Volume => volume::statistics(&enclave, caller).await,
-        Route::CheckVolume => volume::check(&enclave, caller),
-        Route::BackUpVolume => volume::backup(&enclave, caller).await,
-        Route::Call(name, export) => calls::serve(&enclave, &name, &export, request).await,
+async fn dispatch(enclave: Arc<Enclave>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+    let served = match destination(&enclave, &peer, &request) {
+        Ok(Destination::Guest(for_guest)) => web::serve(&enclave, for_guest, request).await,
+        Ok(Destination::Ourselves { path }) => match Route::of(request.method(), &path) {
+            Ok(route) => answer(&enclave, &peer, route, request).await,
+            Err(refused) => return refused.into_response(),
+        },
+        Err(problem) => Err(problem),
     };
     served.unwrap_or_else(|problem| body::problem(&problem))
+}
+
+async fn answer(
+    enclave: &Arc<Enclave>,
+    peer: &Peer,
+    route: Route,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Problem> {
+    let caller = peer.caller;
+    match route {
+        Route::Health => Ok(body::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))),
+        Route::Evidence => evidence(enclave, peer.session.as_ref(), request).await,
+        Route::Metrics => metrics::serve(enclave, caller),
+        Route::Apps => admin::list(enclave, caller),
+        Route::Describe(name) => admin::describe(enclave, caller, &name).await,
+        Route::Deploy(name) => deploy::serve(enclave, caller, Kind::Deploy, name, request).await,
+        Route::Replace(name) => deploy::serve(enclave, caller, Kind::Replace, name, request).await,
+        Route::Remove(name) => admin::remove(enclave, caller, name).await,
+        Route::Logs(name) => admin::logs(enclave, caller, &name, request.uri().query()),
+        Route::Egress(name) => admin::egress(enclave, caller, &name),
+        Route::Volume => volume::statistics(enclave, caller).await,
+        Route::CheckVolume => volume::check(enclave, caller),
+        Route::BackUpVolume => volume::backup(enclave, caller).await,
+        Route::Call(name, export) => calls::serve(enclave, &name, &export, request).await,
+        Route::Run(name) => run::serve(enclave, &name, request),
+    }
+}
+
+/// Whom a request is for.
+enum Destination {
+    Guest(ForGuest),
+    Ourselves { path: String },
+}
+
+/// An app that is a web service has all paths of its own host name but [`OURS`], and on all others those below its name.
+fn destination<B>(enclave: &Enclave, peer: &Peer, request: &Request<B>) -> Result<Destination, Problem> {
+    let path = request.uri().path();
+    let authority = authority(request)?;
+    let host = authority.as_ref().and_then(|authority| HostName::parse(authority.as_str()));
+    let named = host.as_ref().and_then(|host| app_of(enclave, host));
+    if let (Some(named), Some(session)) =
+        (&named, peer.server_name.as_ref().and_then(|host| app_of(enclave, host)))
+        && named.name != session.name
+    {
+        let (named, session) = (&named.name, &session.name);
+        let why = format!(
+            "this TLS session is for the app '{session}', and the request for '{named}': use another"
+        );
+        return Err(Problem::new(Code::Misdirected, why));
+    }
+    if let Some(ours) = path.strip_prefix(OURS)
+        && ours.starts_with('/')
+    {
+        return Ok(Destination::Ourselves { path: ours.to_owned() });
+    }
+    let query = request.uri().query().map_or(String::new(), |query| format!("?{query}"));
+    let for_guest = |app: Arc<App>, path: &str| {
+        let authority = authority.as_ref().map(|authority| authority.as_str().to_owned());
+        let authority = authority.unwrap_or_else(|| format!("{}.localhost", app.name));
+        Destination::Guest(ForGuest { app, authority, target: format!("{path}{query}") })
+    };
+    if let Some(app) = named.filter(|app| app.program.handles_http()) {
+        return Ok(for_guest(app, path));
+    }
+    match ForGuest::in_path(path) {
+        None => Ok(Destination::Ourselves { path: path.to_owned() }),
+        Some((name, rest)) => {
+            let app = enclave.app(&app_name(name)?)?;
+            if app.program.handles_http() {
+                Ok(for_guest(app, rest))
+            } else {
+                Err(web::no_service(&app.name))
+            }
+        }
+    }
+}
+
+/// What the client says that it talks to (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
+fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, Problem> {
+    if let Some(authority) = request.uri().authority() {
+        return Ok(Some(authority.clone()));
+    }
+    let bad = || Problem::new(Code::BadRequest, "the request's Host header is not one host name");
+    let mut given = request.headers().get_all(header::HOST).iter();
+    match (given.next(), given.next()) {
+        (None, _) => Ok(None),
+        (Some(host), None) => Authority::try_from(host.as_bytes()).map(Some).map_err(|_| bad()),
+        (Some(_), Some(_)) => Err(bad()),
+    }
+}
+
+/// The app that has this host name, where one answers.
+fn app_of(enclave: &Enclave, host: &HostName) -> Option<Arc<App>> {
+    let name: AppName = host.app()?.parse().ok()?;
+    enclave.state().apps.running.get(&name).cloned()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -82,20 +172,18 @@ enum Route {
     Replace(AppName),
     Remove(AppName),
     Logs(AppName),
+    Egress(AppName),
     Volume,
     CheckVolume,
     BackUpVolume,
     Call(AppName, String),
+    Run(AppName),
 }
 
 impl Route {
     fn of(method: &Method, path: &str) -> Result<Self, Refused> {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
-        let name = |text: &str| -> Result<AppName, Refused> {
-            text.parse().map_err(|error: cloister_api::InvalidAppName| {
-                Problem::new(Code::InvalidName, format!("'{}': {error}", shortened(text))).into()
-            })
-        };
+        let name = |text: &str| -> Result<AppName, Refused> { Ok(app_name(text)?) };
         match segments.as_slice() {
             ["v1", "health"] => by_method(method, &[(Method::GET, || Ok(Self::Health))]),
             ["v1", "evidence"] => by_method(method, &[(Method::POST, || Ok(Self::Evidence))]),
@@ -115,6 +203,14 @@ impl Route {
                 Method::GET => Ok(Self::Logs(name(app)?)),
                 _ => Err(Refused::method(&[Method::GET])),
             },
+            ["v1", "apps", app, "egress"] => match *method {
+                Method::GET => Ok(Self::Egress(name(app)?)),
+                _ => Err(Refused::method(&[Method::GET])),
+            },
+            ["v1", "apps", app, "run"] => match *method {
+                Method::POST => Ok(Self::Run(name(app)?)),
+                _ => Err(Refused::method(&[Method::POST])),
+            },
             ["v1", "apps", app, "calls", export @ ..] if !export.is_empty() => match *method {
                 Method::POST => {
                     // An interface's name holds a '/', and clients differ in whether they encode it.
@@ -133,6 +229,12 @@ impl Route {
             .into()),
         }
     }
+}
+
+fn app_name(text: &str) -> Result<AppName, Problem> {
+    text.parse().map_err(|error: cloister_api::InvalidAppName| {
+        Problem::new(Code::InvalidName, format!("'{}': {error}", shortened(text)))
+    })
 }
 
 type ByMethod = (Method, fn() -> Result<Route, Refused>);
@@ -200,6 +302,8 @@ fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
+/// What we serve below this path on every host name, we serve below `/` on those that are no web service's (RFC 8615).
+const OURS: &str = "/.well-known/cloister";
 const MAX_EVIDENCE_REQUEST: usize = 1 << 10;
 
 #[cfg(test)]
@@ -223,6 +327,8 @@ mod tests {
             (Method::PUT, "/v1/apps/a-b", Route::Replace(name())),
             (Method::DELETE, "/v1/apps/a-b", Route::Remove(name())),
             (Method::GET, "/v1/apps/a-b/logs", Route::Logs(name())),
+            (Method::GET, "/v1/apps/a-b/egress", Route::Egress(name())),
+            (Method::POST, "/v1/apps/a-b/run", Route::Run(name())),
             (Method::GET, "/v1/volume", Route::Volume),
             (Method::POST, "/v1/volume/check", Route::CheckVolume),
             (Method::GET, "/v1/volume/backup", Route::BackUpVolume),

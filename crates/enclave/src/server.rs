@@ -4,18 +4,19 @@ use crate::BootError;
 use crate::access::Caller;
 use crate::activity::Activity;
 use crate::body::Holding;
-use crate::routes::{self, Exporter};
+use crate::host_name::HostName;
+use crate::routes::{self, Exporter, Peer};
 use crate::state::Enclave;
 use crate::tls::{self, Session, TlsOnly};
 use crate::upkeep;
-use cloister_boundary::{Listener, Stream, shutdown_requested};
+use cloister_boundary::{Listener, shutdown_requested};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_rustls::TlsAcceptor;
 
@@ -54,12 +55,29 @@ pub(crate) async fn serve(enclave: Arc<Enclave>) -> Result<(), BootError> {
         tokio::spawn(connection.serve(stream));
     }
     drop((listener, stopping));
+    // Who follows a log owes nobody anything.
+    enclave.state().apps.running.values().for_each(|app| app.log.close());
     let grace = Duration::from_millis(enclave.configuration.grace_ms);
     if tokio::time::timeout(grace, connections.shutdown()).await.is_err() {
         cloister_boundary::log("the time to finish is over; requests under way are ended");
     }
     upkeep.abort();
     Ok(())
+}
+
+/// Serves one connection that nothing but its own bounds ends.
+#[cfg(test)]
+pub(crate) async fn serve_alone<S>(enclave: Arc<Enclave>, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let acceptor = TlsAcceptor::from(Arc::new(tls::configuration(&enclave).unwrap()));
+    let permit = Arc::clone(&enclave.connections).try_acquire_owned().unwrap();
+    let (_stopping, stopped) = watch::channel(());
+    let connections = GracefulShutdown::new();
+    let watcher = connections.watcher();
+    Connection { enclave, acceptor, watcher, stopped, _permit: permit }.serve(stream).await;
+    drop(connections);
 }
 
 struct Connection {
@@ -72,7 +90,10 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(mut self, stream: Stream) {
+    async fn serve<S>(mut self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let configuration = &self.enclave.configuration;
         let patience = Duration::from_millis(configuration.header_timeout_ms);
         let handshake = self.acceptor.accept(TlsOnly::new(stream)).into_fallible();
@@ -84,16 +105,18 @@ impl Connection {
             }
             Ok(Err(_)) | Err(_) => return,
         };
-        let caller = Caller::from_certificates(stream.get_ref().1.peer_certificates());
+        let tls = stream.get_ref().1;
+        let caller = Caller::from_certificates(tls.peer_certificates());
+        let server_name = tls.server_name().and_then(HostName::parse);
         let session = Session::new(stream);
-        let handle: Arc<dyn Exporter> = Arc::new(session.handle());
+        let peer = Arc::new(Peer { caller, session: Box::new(session.handle()), server_name });
         let enclave = Arc::clone(&self.enclave);
         let activity = Activity::default();
         let requests = activity.clone();
         let service = hyper::service::service_fn(move |request| {
-            let (enclave, handle, under_way) = (Arc::clone(&enclave), Arc::clone(&handle), requests.begin());
+            let (enclave, peer, under_way) = (Arc::clone(&enclave), Arc::clone(&peer), requests.begin());
             async move {
-                let response = routes::serve(enclave, caller, handle, request).await;
+                let response = routes::serve(enclave, peer, request).await;
                 Ok::<_, Infallible>(response.map(|body| Holding::new(body, under_way)))
             }
         });
@@ -108,6 +131,9 @@ impl Connection {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
             .max_header_list_size(MAX_HEAD as u32)
             .max_pending_accept_reset_streams(Some(MAX_RESETS))
             .keep_alive_interval(Some(Duration::from_millis(configuration.idle_timeout_ms)))
@@ -127,7 +153,7 @@ impl Connection {
     }
 }
 
-impl Exporter for Session<TlsOnly<Stream>> {
+impl<S: Send> Exporter for Session<TlsOnly<S>> {
     fn exporter(&self, label: &[u8], context: &[u8]) -> Result<[u8; 32], rustls::Error> {
         Session::exporter(self, label, context)
     }
@@ -148,6 +174,11 @@ const MAX_HEADERS: usize = 64;
 /// Bytes of a request's head. hyper needs 8 KiB at least.
 const MAX_HEAD: usize = 64 << 10;
 const MAX_STREAMS: u32 = 64;
+/// Bytes of one request's body, and of all of a connection's, that a client may send before somebody reads them.
+const STREAM_WINDOW: u32 = 128 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+/// Bytes of one answer that wait for the client beside its window.
+const SEND_BUFFER: usize = 64 << 10;
 /// How long a connection without requests stays when the enclave stops; twice that at most.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 /// Streams that a client may open and reset before it is cut off (CVE-2023-44487).

@@ -18,9 +18,11 @@ pub(crate) struct Enclave {
     pub(crate) attestor: Attestor,
     pub(crate) storage: Storage,
     /// Calls under way.
-    pub(crate) calls: Semaphore,
+    pub(crate) calls: Arc<Semaphore>,
     /// Calls under way whose body is larger than [`SMALL_BODY`]: each holds it in memory.
     pub(crate) large_bodies: Semaphore,
+    /// Units of [`ANSWER_UNIT`] bytes for answers larger than [`SMALL_BODY`] that their clients have not taken.
+    pub(crate) answers: Arc<Semaphore>,
     /// Uploads and compiles under way: each holds a component in memory.
     pub(crate) deploys: Arc<Semaphore>,
     /// Checks and backups of the volume under way: each reads all of it.
@@ -66,9 +68,18 @@ impl Apps {
     }
 
     fn of(loaded: Loaded) -> Self {
-        let running = loaded.apps.into_iter().map(|app| (app.name.clone(), Arc::new(App::from(app))));
         let affected = loaded.affected.into_iter().map(|(name, affected)| (name, Arc::new(affected)));
-        Self { running: running.collect(), affected: affected.collect() }
+        let mut apps = Self { running: BTreeMap::new(), affected: affected.collect() };
+        for app in loaded.apps {
+            match App::try_from(app) {
+                Ok(app) => drop(apps.running.insert(app.name.clone(), Arc::new(app))),
+                Err(unusable) => {
+                    let (name, affected) = *unusable;
+                    apps.affected.insert(name, Arc::new(affected));
+                }
+            }
+        }
+        apps
     }
 }
 
@@ -97,8 +108,9 @@ impl Enclave {
         let apps = Apps::of(loaded);
         let attested = attestor.attest(&apps.running, &storage)?;
         Ok(Self {
-            calls: Semaphore::new(configuration.max_concurrent_calls as usize),
+            calls: Arc::new(Semaphore::new(configuration.max_concurrent_calls as usize)),
             large_bodies: Semaphore::new(MAX_LARGE_BODIES),
+            answers: Arc::new(Semaphore::new(ANSWER_UNITS)),
             deploys: Arc::new(Semaphore::new(MAX_DEPLOYS)),
             surveys: Arc::new(Semaphore::new(1)),
             connections: Arc::new(Semaphore::new(configuration.max_connections as usize)),
@@ -163,11 +175,10 @@ impl Enclave {
     /// A state with these apps. Blocks while the platform quotes.
     ///
     /// # Errors
-    /// [`Code::EvidenceUnavailable`].
+    /// [`Code::EvidenceUnavailable`]; [`Code::TooManyApps`] where the claims would be too long.
     pub(crate) fn evidence(&self, apps: Apps) -> Result<State, Problem> {
-        let attested = self.attestor.attest(&apps.running, &self.storage).map_err(|error| {
-            Problem::new(Code::EvidenceUnavailable, format!("nothing was changed: {error}"))
-        })?;
+        let attested =
+            self.attestor.attest(&apps.running, &self.storage).map_err(|error| error.into_problem())?;
         Ok(State { apps, attested })
     }
 
@@ -231,6 +242,12 @@ pub(crate) const SMALL_BODY: u64 = 64 << 10;
 
 /// Of [`cloister_api::MAX_CALL_BODY`] each.
 const MAX_LARGE_BODIES: usize = 4;
+
+/// Bytes.
+pub(crate) const ANSWER_UNIT: u64 = 64 << 10;
+
+/// 64 MiB of answers.
+pub(crate) const ANSWER_UNITS: usize = 1 << 10;
 
 /// One compiles while one more uploads and waits.
 const MAX_DEPLOYS: usize = 2;

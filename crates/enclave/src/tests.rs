@@ -1,7 +1,7 @@
 //! The enclave's apps across restarts, without the protocol around them.
 
 use crate::access::Caller;
-use crate::deploy::{Deployment, Kind};
+use crate::deploy::{Deployment, Kind, settings};
 use crate::state::Enclave;
 use crate::storage::Storage;
 use crate::{admin, attest, calls, upkeep, volume};
@@ -11,7 +11,7 @@ use cloister_api::{
     DeploySettings, EnvironmentVariable, KeyFingerprint, Limits, Problem, Removal, VolumeStatistics,
 };
 use cloister_attestation::{Claims, SessionBinding, sha256};
-use cloister_runtime::{Arguments, BoundedLog, Call, Runtime, Settings};
+use cloister_runtime::{Arguments, Call, Runtime, Settings};
 use cloister_volume::{
     BLOCK, Disk, DiskFailure, DiskOperationKind, FailureEffect, FaultyDisk, MemoryDisk, Options,
     SealingError, SealingKey,
@@ -22,6 +22,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
+
+mod bundles;
+mod guests;
+mod runs;
+mod waiting;
+mod web;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn apps_and_identity_outlive_the_enclave() {
@@ -54,10 +60,7 @@ async fn apps_and_identity_outlive_the_enclave() {
     let outcome = app.program.call(Call {
         export: "f",
         arguments: Arguments::Json(b"[2,3]"),
-        limits: &app.record.limits,
-        environment: Arc::clone(&app.environment),
-        log: Arc::new(BoundedLog::new(0)),
-        storage: Some(app.storage.for_call(&enclave.storage, &Arc::default())),
+        context: app.context(&enclave.storage, &Arc::default()),
     });
     assert_eq!(outcome.await.unwrap().result, 5);
 }
@@ -285,7 +288,11 @@ async fn check(enclave: &Arc<Enclave>, owner: KeyFingerprint) -> Vec<CheckEvent>
 }
 
 fn start(disk: Arc<dyn Disk>) -> Arc<Enclave> {
-    let configuration = Configuration { owners: vec![owner(), other_owner()], ..Configuration::default() };
+    start_with(disk, Configuration::default())
+}
+
+fn start_with(disk: Arc<dyn Disk>, configuration: Configuration) -> Arc<Enclave> {
+    let configuration = Configuration { owners: vec![owner(), other_owner()], ..configuration };
     let storage = Storage::mount(disk, &FixedKey, Options::default()).unwrap();
     let attestor = attest::Attestor::new(&configuration, b"{}", storage.identity().unwrap()).unwrap();
     let settings = Settings::default();
@@ -312,14 +319,31 @@ async fn deploy_within(
     wat: &str,
     limits: Limits,
 ) -> Result<AppDescription, Problem> {
+    deploy_wasm(enclave, kind, owner, app, wat::parse_str(wat).unwrap(), limits).await
+}
+
+async fn deploy_wasm(
+    enclave: &Arc<Enclave>,
+    kind: Kind,
+    owner: KeyFingerprint,
+    app: &str,
+    wasm: Vec<u8>,
+    limits: Limits,
+) -> Result<AppDescription, Problem> {
     let variable = EnvironmentVariable { name: "TOKEN".to_owned(), value: "hunter2".to_owned() };
     let deployment = Deployment {
         enclave: Arc::clone(enclave),
         kind,
         name: name(app),
         owner,
-        settings: DeploySettings { limits, environment: vec![variable] },
-        wasm: wat::parse_str(wat).unwrap().into(),
+        upload: enclave.storage.upload(&name(app), &limits).unwrap(),
+        settings: settings::check(DeploySettings {
+            limits,
+            environment: vec![variable],
+            ..DeploySettings::default()
+        })
+        .unwrap(),
+        wasm: wasm.into(),
     };
     deployment.run(&mpsc::channel(16).0).await
 }

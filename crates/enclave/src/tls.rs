@@ -1,5 +1,6 @@
 //! TLS 1.3 as the enclave speaks it.
 
+use crate::host_name::HostName;
 use crate::state::Enclave;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
@@ -39,8 +40,8 @@ struct ByServerName(Arc<Enclave>);
 impl ResolvesServerCert for ByServerName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let state = self.0.state();
-        let app = hello.server_name().and_then(|name| name.split('.').next());
-        Some(state.attested.certificate(app))
+        let host = hello.server_name().and_then(HostName::parse);
+        self.0.attestor.certificate_for(&state.attested, host.as_ref()).ok()
     }
 }
 

@@ -9,6 +9,7 @@
 mod disk;
 mod quote;
 mod readiness;
+mod socket;
 
 pub use disk::{
     BLOCK_LEN, DiskFailure, DiskHead, DiskRequest, DiskResponse, MAX_BLOCKS, MAX_BLOCKS_PER_FRAME,
@@ -16,6 +17,10 @@ pub use disk::{
 };
 pub use quote::{QuoteRequest, QuoteResponse, REPORT_LEN, TARGET_INFO_LEN};
 pub use readiness::{EVENT_LEN, Event, SHUTDOWN_FD};
+pub use socket::{
+    Datagram, Family, MAX_ADDRESSES, MAX_DATAGRAM, MAX_DATAGRAMS, MAX_NAME, MAX_SOCKET_PAYLOAD, Shutdown,
+    SocketFailure, SocketOption, SocketRequest, SocketResponse, Transport,
+};
 
 /// `connect_stream` name of the readiness stream: a read blocks until sockets are ready and returns whole [`Event`]s.
 /// One byte written to it ends a read that is under way.
@@ -30,6 +35,9 @@ pub const DISK: &str = "cloister:disk";
 /// `connect_stream` name of the TPM: a frame with a TPM 2.0 command is answered by one with its response, or by an
 /// empty one where the TPM cannot be reached. Where the host lends none, the name is refused with `NotFound`.
 pub const TPM: &str = "cloister:tpm";
+/// `connect_stream` name of the sockets: [`SocketRequest`] and [`SocketResponse`]. Any number of streams lead to the same
+/// sockets. `read` and `write` work on a TCP socket that is connected, under its number; `close` on any of them.
+pub const SOCKETS: &str = "cloister:sockets";
 /// Prefix of a `bind_stream` name; the rest is a socket address. The listener and the streams that it accepts never
 /// block: they answer `WouldBlock`, and the readiness stream tells when to try again (edge-triggered).
 pub const LISTEN_PREFIX: &str = "cloister:tcp:";

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use cloister_frames::DiskRequest;
+use cloister_frames::{DiskRequest, SocketRequest};
 
 use crate::abi::{UsercallError, UsercallKind};
 
@@ -30,6 +30,22 @@ pub trait Interference: Send + Sync + fmt::Debug {
     ) -> Option<Vec<u8>> {
         None
     }
+
+    /// Answers a request about sockets in the host's place; `None` leaves it to the host. The answer is a frame's payload,
+    /// which [`SocketResponse::encode`](cloister_frames::SocketResponse::encode) makes, and may be any bytes up to
+    /// [`cloister_frames::MAX_FRAME`]. `sockets` answers as the host would, this request or another one, and may be called
+    /// any number of times.
+    fn socket(
+        &self,
+        _request: &SocketRequest<'_>,
+        _sockets: &dyn Fn(&SocketRequest<'_>) -> Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Sees, and may change, everything that the enclave will read about a name: one frame, its length included. Where
+    /// nothing is left of it, the enclave waits. Called on the thread of the lookup, which it may hold up.
+    fn looked_up(&self, _name: &str, _bytes: &mut Vec<u8>) {}
 
     /// Answers a TPM command in the TPM's place; `None` leaves it to the TPM, which is what `tpm` asks.
     fn tpm(&self, _command: &[u8], _tpm: &dyn Fn(&[u8]) -> Vec<u8>) -> Option<Vec<u8>> {
@@ -89,9 +105,14 @@ pub enum StreamKind {
     Listener,
     /// A connection that the listener accepted.
     Socket,
+    /// A socket that the enclave opened through the service.
+    Lent,
+    /// What becomes of one name lookup.
+    Lookup,
     Readiness,
     Configuration,
     Quotes,
     Disk,
+    Sockets,
     Tpm,
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sgx_isa::Sigstruct;
 
 use crate::HostError;
@@ -80,6 +81,7 @@ impl Launch {
     /// or the TPM cannot be used, or the configuration is too long.
     pub fn start(self) -> Result<Running, HostError> {
         let started = Instant::now();
+        allow_descriptors();
         let length = self.configuration.len();
         let configuration =
             Configuration::new(self.configuration).ok_or(HostError::ConfigurationTooLong(length))?;
@@ -97,7 +99,7 @@ impl Launch {
             disk: Arc::new(disk),
             tpm: tpm.map(Arc::new),
         };
-        let streams = Streams::new(offer, &self.log)
+        let streams = Streams::new(offer, &self.log, self.interference.clone())
             .map_err(|source| HostError::System { action: "open the readiness queue", source })?;
         let memory = Memory::new(base..base.saturating_add(size));
         let addresses: Vec<_> = threads.iter().map(|tcs| tcs.address()).collect();
@@ -237,6 +239,13 @@ struct Stopping {
     grace: Duration,
     log: LogSink,
     requested: AtomicBool,
+}
+
+/// Lets the process have as many descriptors as it may: sockets of apps must not keep connections from being accepted.
+fn allow_descriptors() {
+    let allowed = getrlimit(Resource::Nofile);
+    // Where it fails, there are as many as before.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed });
 }
 
 fn read_sigstruct(path: &Path) -> Result<Sigstruct, HostError> {

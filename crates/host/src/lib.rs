@@ -29,6 +29,7 @@ mod memory;
 mod readiness;
 mod service;
 mod signals;
+mod sockets;
 mod statistics;
 mod streams;
 mod sync;
@@ -36,7 +37,9 @@ mod tpm;
 mod usercalls;
 
 pub use abi::{UsercallError, UsercallKind};
-pub use cloister_frames::{DiskFailure, DiskRequest, DiskResponse};
+pub use cloister_frames::{
+    DiskFailure, DiskRequest, DiskResponse, SocketFailure, SocketRequest, SocketResponse,
+};
 pub use device::DeviceKind;
 pub use disk::{DiskSettings, VOLUME_NAME};
 pub use enclave::Exit;

@@ -1,52 +1,52 @@
 //! What the enclave's file descriptors stand for.
 
-use std::collections::HashMap;
+mod table;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
-use cloister_frames::{CONFIGURATION, DISK, LISTEN_PREFIX, QUOTES, READINESS, TPM};
+use cloister_frames::{CONFIGURATION, DISK, LISTEN_PREFIX, QUOTES, READINESS, SOCKETS, TPM};
 use fortanix_sgx_abi::{FD_STDERR, FD_STDIN, FD_STDOUT};
 
 use crate::abi::UsercallError;
 use crate::disk::Disk;
-use crate::interference::StreamKind;
+use crate::interference::{Interference, StreamKind};
 use crate::listening::{Listening, Progress, listen};
 use crate::log::{LogSink, LogSource, LogStream};
 use crate::memory::Borrowed;
 use crate::readiness::Readiness;
 use crate::service::{Configuration, Quotes, Service, ServiceStream};
+use crate::sockets::{Lent, Lookup, Sockets};
 use crate::statistics::DiskStatistics;
-use crate::sync::{read, write};
 use crate::tpm::Tpm;
+
+pub(crate) use table::Table;
 
 /// The open streams, and what may be opened.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    open: RwLock<HashMap<u64, Arc<Stream>>>,
-    /// Numbers are not used twice, so a late event cannot mean another stream.
-    next: AtomicU64,
-    readiness: Arc<Readiness>,
+    table: Arc<Table>,
     offer: Offer,
+    sockets: Arc<Sockets>,
     listening: Listening,
 }
 
 impl Streams {
-    pub(crate) fn new(offer: Offer, log: &LogSink) -> io::Result<Self> {
+    pub(crate) fn new(
+        offer: Offer,
+        log: &LogSink,
+        interference: Option<Arc<dyn Interference>>,
+    ) -> io::Result<Self> {
         let standard = [
             (FD_STDIN, Stream::Input),
             (FD_STDOUT, Stream::Output(LogStream::new(LogSource::EnclaveOutput, log.clone()))),
             (FD_STDERR, Stream::Output(LogStream::new(LogSource::EnclaveError, log.clone()))),
         ];
-        Ok(Self {
-            open: RwLock::new(standard.into_iter().map(|(fd, stream)| (fd, Arc::new(stream))).collect()),
-            next: AtomicU64::new(FD_STDERR + 1),
-            readiness: Arc::new(Readiness::new()?),
-            offer,
-            listening: Listening::default(),
-        })
+        let table = Arc::new(Table::new(standard)?);
+        let sockets = Arc::new(Sockets::new(&table, interference));
+        Ok(Self { table, offer, sockets, listening: Listening::default() })
     }
 
     pub(crate) fn listening(&self) -> &Listening {
@@ -55,12 +55,11 @@ impl Streams {
 
     /// The stream behind a number. An unknown number is a closed stream: `std` expects `BrokenPipe`.
     pub(crate) fn find(&self, fd: u64) -> Result<Arc<Stream>, UsercallError> {
-        read(&self.open).get(&fd).cloned().ok_or(UsercallError::BrokenPipe)
+        self.table.find(fd)
     }
 
     pub(crate) fn close(&self, fd: u64) {
-        let closed = write(&self.open).remove(&fd);
-        drop(closed);
+        self.table.close(fd);
     }
 
     /// Opens the listener, where `name` is the one address that was agreed on: number and local address.
@@ -84,8 +83,8 @@ impl Streams {
         if stopped || !self.listening.set(Progress::Bound(address, Arc::clone(&listener))) {
             return Err(UsercallError::AddrInUse);
         }
-        let fd = self.add(|fd| {
-            self.readiness.watch(&*listener, fd)?;
+        let fd = self.table.add(|fd| {
+            self.table.readiness().watch(&*listener, fd)?;
             Ok(Stream::Listener(listener))
         })?;
         Ok((fd, address.to_string()))
@@ -93,12 +92,13 @@ impl Streams {
 
     /// Opens one of the services: its number.
     pub(crate) fn connect(&self, name: &str) -> Result<u64, UsercallError> {
-        self.add(|_| {
+        self.table.add(|_| {
             Ok(match name {
-                READINESS => Stream::Readiness(Arc::clone(&self.readiness)),
+                READINESS => Stream::Readiness(Arc::clone(self.table.readiness())),
                 CONFIGURATION => self.service(StreamKind::Configuration, self.offer.configuration.clone()),
                 QUOTES => self.service(StreamKind::Quotes, self.offer.quotes.clone()),
                 DISK => self.service(StreamKind::Disk, self.offer.disk.clone()),
+                SOCKETS => self.service(StreamKind::Sockets, self.sockets.clone()),
                 TPM => {
                     let tpm = self.offer.tpm.clone().ok_or(UsercallError::NotFound)?;
                     self.service(StreamKind::Tpm, tpm)
@@ -120,8 +120,8 @@ impl Streams {
         let local = socket.local_addr()?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        let fd = self.add(|fd| {
-            self.readiness.watch(&socket, fd)?;
+        let fd = self.table.add(|fd| {
+            self.table.readiness().watch(&socket, fd)?;
             Ok(Stream::Socket(socket))
         })?;
         Ok(Accepted { fd, local, peer })
@@ -130,7 +130,7 @@ impl Streams {
     /// Refuses new connections and tells the enclave to finish.
     pub(crate) fn request_shutdown(&self) {
         self.listening.close();
-        self.readiness.request_shutdown();
+        self.table.readiness().request_shutdown();
     }
 
     /// How often the disk was used.
@@ -141,7 +141,7 @@ impl Streams {
     /// Ends every blocking read for good, closes the disk's file, and writes out what the enclave's last lines have.
     pub(crate) fn stop(&self) {
         self.listening.close();
-        self.readiness.stop();
+        self.table.readiness().stop();
         self.offer.disk.close();
         for fd in [FD_STDOUT, FD_STDERR] {
             if let Ok(stream) = self.find(fd)
@@ -154,18 +154,6 @@ impl Streams {
 
     fn service(&self, kind: StreamKind, service: Arc<dyn Service>) -> Stream {
         Stream::Service(kind, ServiceStream::new(service))
-    }
-
-    fn add(&self, open: impl FnOnce(u64) -> Result<Stream, UsercallError>) -> Result<u64, UsercallError> {
-        let fd = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut streams = write(&self.open);
-        if streams.len() >= MAX_STREAMS {
-            return Err(UsercallError::Other);
-        }
-        // Under the lock, so that an event for the number cannot reach the enclave before the number works.
-        let stream = open(fd)?;
-        streams.insert(fd, Arc::new(stream));
-        Ok(fd)
     }
 }
 
@@ -197,6 +185,8 @@ pub(crate) enum Stream {
     Output(LogStream),
     Listener(Arc<TcpListener>),
     Socket(TcpStream),
+    Lent(Lent),
+    Lookup(Arc<Lookup>),
     Readiness(Arc<Readiness>),
     Service(StreamKind, ServiceStream),
 }
@@ -207,6 +197,8 @@ impl Stream {
             Self::Input | Self::Output(_) => StreamKind::Standard,
             Self::Listener(_) => StreamKind::Listener,
             Self::Socket(_) => StreamKind::Socket,
+            Self::Lent(_) => StreamKind::Lent,
+            Self::Lookup(_) => StreamKind::Lookup,
             Self::Readiness(_) => StreamKind::Readiness,
             Self::Service(kind, _) => *kind,
         }
@@ -221,6 +213,8 @@ impl Stream {
             Self::Input => Ok(0),
             Self::Output(_) | Self::Listener(_) => Err(UsercallError::InvalidInput),
             Self::Socket(socket) => Ok(into.receive(socket.as_fd())?),
+            Self::Lent(lent) => Ok(into.receive(lent.connection()?)?),
+            Self::Lookup(lookup) => lookup.read(|bytes| into.copy_from(bytes)),
             Self::Readiness(readiness) => Ok(into.copy_from(&readiness.wait(into.len())?)),
             Self::Service(_, service) => Ok(service.read(|bytes| into.copy_from(bytes))),
         }
@@ -232,8 +226,9 @@ impl Stream {
             return Ok(0);
         }
         match self {
-            Self::Input | Self::Listener(_) => Err(UsercallError::InvalidInput),
+            Self::Input | Self::Listener(_) | Self::Lookup(_) => Err(UsercallError::InvalidInput),
             Self::Socket(socket) => Ok(from.send(socket.as_fd())?),
+            Self::Lent(lent) => Ok(from.send(lent.connection()?)?),
             Self::Output(output) => {
                 let bytes = from.to_vec(MAX_COPY);
                 output.write(&bytes);
@@ -247,9 +242,6 @@ impl Stream {
         }
     }
 }
-
-/// Most streams at a time.
-const MAX_STREAMS: usize = 65_536;
 
 /// Most bytes that a write to standard output takes at once. Also what an interference sees of a write.
 pub(crate) const MAX_COPY: usize = 2 << 20;

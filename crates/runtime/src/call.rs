@@ -1,52 +1,44 @@
+use crate::Context;
+use crate::execution::{Clock, Sure};
 use crate::exports::Export;
-use crate::failure::{CallFailure, FailureReason, Limited, backtrace, classify, encoding_failed};
-use crate::guest::{Guest, HOST_CALL_BYTES, LimitedLog, cross};
-use crate::heap::Claim;
-use crate::limits::{Bounds, LimitExceeded};
+use crate::failure::{CallFailure, FailureReason, encoding_failed};
+use crate::guest::Guest;
+use crate::limits::ResultRoom;
 use crate::program::Program;
 use cloister_api::Limits;
 use cloister_values::{
     argument_cost, arguments_from_json, arguments_from_wave, result_to_json, result_to_wave,
 };
-use cloister_wasi::{LogSink, Storage, WasiCtx};
-use std::fmt;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::sync::Arc;
+use cloister_wasi::WasiCtx;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
 use wasmtime::Store;
-use wasmtime::component::{ResourceTable, Val};
+use wasmtime::component::Val;
 
 /// One invocation of one export.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Call<'a> {
     /// The full name or a short one, see [`Program::export_name`].
     pub export: &'a str,
     pub arguments: Arguments<'a>,
-    pub limits: &'a Limits,
-    /// The guest's environment variables.
-    pub environment: Arc<[(String, String)]>,
-    /// Takes the guest's standard output and error, as far as [`Limits::log`] goes.
-    pub log: Arc<dyn LogSink>,
-    /// What the guest keeps between calls. Whoever answers the call commits it first, where [`Storage::used`] says so.
-    pub storage: Option<Storage>,
-}
-
-impl fmt::Debug for Call<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("export", &self.export).finish_non_exhaustive()
-    }
+    pub context: Context<'a>,
 }
 
 /// Arguments as the caller sent them. The result comes in the same notation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Arguments<'a> {
     /// An object by parameter name or an array by position; empty for none.
     Json(&'a [u8]),
     /// One WAVE text for each parameter.
     Wave(&'a [String]),
+}
+
+impl std::fmt::Debug for Arguments<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Json(_) => "Json",
+            Self::Wave(_) => "Wave",
+        })
+    }
 }
 
 /// What a call returned and what it cost.
@@ -63,42 +55,35 @@ pub struct Outcome {
 impl Program {
     /// Calls an export in a fresh store and instance, of which nothing is left afterwards.
     ///
-    /// The future lets other tasks run after every [`YIELD_FUEL`] units, and dropping it ends the call. It needs a tokio
-    /// runtime with time enabled.
+    /// The future lets other tasks run after every [`YIELD_FUEL`](crate::YIELD_FUEL) units, and dropping it ends the call.
+    /// It needs a tokio runtime with time enabled.
     ///
     /// # Errors
     ///
     /// Every way in which the guest, its caller or the enclave can end the call. No failure harms the program or
     /// another call.
     pub async fn call(&self, call: Call<'_>) -> Result<Outcome, CallFailure> {
-        let started = Instant::now();
-        let failed_before =
-            |reason| CallFailure { reason, fuel: 0, wall: started.elapsed(), backtrace: Vec::new() };
-        let export = self.find(call.export).map_err(failed_before)?;
-        let limits = call.limits;
-        let deadline = started + Duration::from_millis(limits.wall_time_ms).min(LONGEST_CALL);
-        let claim = self.claim(&call, deadline).await.map_err(failed_before)?;
-        let arguments = read_arguments(export, call.arguments).map_err(failed_before)?;
+        let Call { export, arguments: given, context } = call;
+        let limits = context.limits;
+        let clock = Clock::start(limits);
+        let export = self.find(export).map_err(|reason| clock.failed(reason))?;
+        let result = result_room(export, limits);
+        let sure = Sure { bytes: text_bytes(given).map_or(0, argument_cost), result };
+        let mut claim = self.claim(&context, sure, &clock).await.map_err(|reason| clock.failed(reason))?;
+        let arguments = read_arguments(export, given).map_err(|reason| clock.failed(reason))?;
+        claim.give_back(sure.bytes.saturating_sub(arguments.iter().map(held_by).sum()));
 
-        let mut store = self.store(&call, claim).map_err(|_| failed_before(FailureReason::Internal))?;
-        let ended = timeout_at(deadline, caught(self.run(&mut store, export, &arguments))).await;
-
-        let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
-        let failed = |reason, backtrace| CallFailure { reason, fuel, wall: started.elapsed(), backtrace };
-        let result = match ended {
-            Ok(Ok(Ok(result))) => result,
-            Ok(Ok(Err(error))) => {
-                let reason = classify(&error, limited(limits, store.data()));
-                return Err(failed(reason, backtrace(&error)));
-            }
-            Ok(Err(Panicked)) => return Err(failed(FailureReason::Internal, Vec::new())),
-            Err(_) => {
-                return Err(failed(FailureReason::TimedOut { limit_ms: limits.wall_time_ms }, Vec::new()));
-            }
-        };
-        let result = encode(result.as_ref(), call.arguments, limits.result)
-            .map_err(|reason| failed(reason, Vec::new()))?;
-        Ok(Outcome { result, fuel, wall: started.elapsed() })
+        let store = self.store(context, WasiCtx::builder(), claim, result);
+        let mut store = store.map_err(|_| clock.failed(FailureReason::Internal))?;
+        let ended = clock.run(self.invoke(&mut store, export, &arguments)).await;
+        let (result, fuel) = ended.settle(&store, limits, &clock)?;
+        let result = encode(result.as_ref(), given, limits.result).map_err(|reason| CallFailure {
+            reason,
+            fuel,
+            wall: clock.elapsed(),
+            backtrace: Vec::new(),
+        })?;
+        Ok(Outcome { result, fuel, wall: clock.elapsed() })
     }
 
     fn find(&self, name: &str) -> Result<&Export, FailureReason> {
@@ -112,49 +97,8 @@ impl Program {
         }
     }
 
-    /// Heap for everything that the call may come to hold but its memories and tables, which claim as they grow.
-    async fn claim(&self, call: &Call<'_>, deadline: Instant) -> Result<Claim, FailureReason> {
-        let text = match call.arguments {
-            Arguments::Json(body) => body.len(),
-            Arguments::Wave(texts) => texts.iter().map(String::len).sum(),
-        };
-        // The result is held lifted, as JSON, and as text.
-        let result = lifted_bytes(call.limits).saturating_mul(2);
-        let fixed = argument_cost(text).saturating_add(result).saturating_add(CALL_AT_LEAST);
-        let memory = usize::try_from(call.limits.memory).unwrap_or(usize::MAX).min(SURE_MEMORY);
-        let limit_ms = call.limits.wall_time_ms;
-        let claim = timeout_at(deadline, self.parts.heap.claim(fixed, memory)).await;
-        claim.map_err(|_| FailureReason::TimedOut { limit_ms })?.ok_or_else(|| {
-            let limit = LimitExceeded::Heap;
-            FailureReason::LimitExceeded { limit, what: "before it began".to_owned() }
-        })
-    }
-
-    /// A store with every bound of the call in force.
-    fn store(&self, call: &Call<'_>, claim: Claim) -> wasmtime::Result<Store<Guest>> {
-        let limits = call.limits;
-        let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX);
-        let log = LimitedLog::new(Arc::clone(&call.log), limits.log);
-        let wasi = WasiCtx::builder()
-            .environment(Arc::clone(&call.environment))
-            .output(Arc::new(log))
-            .storage(call.storage.clone())
-            .build();
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(handles);
-        let bounds = Bounds::new(limits, claim);
-        let guest = Guest { wasi, table, bounds, result_bytes: lifted_bytes(limits) };
-        let mut store = Store::new(self.parts.pre.engine(), guest);
-        store.limiter(|guest| &mut guest.bounds);
-        store.set_max_component_handles(handles);
-        store.set_fuel(limits.fuel)?;
-        store.fuel_async_yield_interval(Some(YIELD_FUEL))?;
-        store.call_hook(cross);
-        Ok(store)
-    }
-
     /// Instantiates and calls, the function's own post-return included.
-    async fn run(
+    async fn invoke(
         &self,
         store: &mut Store<Guest>,
         export: &Export,
@@ -171,9 +115,37 @@ impl Program {
 }
 
 /// Bytes that the host may hold of a lifted result.
-fn lifted_bytes(limits: &Limits) -> usize {
+fn result_room(export: &Export, limits: &Limits) -> ResultRoom {
+    if export.result.is_none() {
+        return ResultRoom { sure: LIFTED_AT_LEAST, most: LIFTED_AT_LEAST };
+    }
     let result = usize::try_from(limits.result).unwrap_or(usize::MAX);
-    result.saturating_mul(LIFTED_PER_RESULT_BYTE).saturating_add(LIFTED_AT_LEAST)
+    let most = result.saturating_mul(LIFTED_PER_RESULT_BYTE).saturating_add(LIFTED_AT_LEAST);
+    ResultRoom { sure: LIFTED_AT_LEAST, most }
+}
+
+/// `None`: there are no arguments to read.
+fn text_bytes(arguments: Arguments<'_>) -> Option<usize> {
+    let bytes = match arguments {
+        Arguments::Json(body) => body.len(),
+        Arguments::Wave(texts) => texts.iter().map(String::len).sum(),
+    };
+    (bytes > 0).then_some(bytes)
+}
+
+/// Bytes that a value takes, from above.
+fn held_by(value: &Val) -> usize {
+    const SLOT: usize = 2 * size_of::<(String, Val)>();
+    let inner = match value {
+        Val::String(text) | Val::Enum(text) => text.capacity(),
+        Val::List(values) | Val::Tuple(values) => values.iter().map(held_by).sum(),
+        Val::Record(fields) => fields.iter().map(|(name, value)| name.capacity() + held_by(value)).sum(),
+        Val::Variant(name, value) => name.capacity() + value.as_deref().map_or(0, held_by),
+        Val::Option(value) | Val::Result(Ok(value) | Err(value)) => value.as_deref().map_or(0, held_by),
+        Val::Flags(names) => names.iter().map(|name| SLOT + name.capacity()).sum(),
+        _ => 0,
+    };
+    SLOT + inner
 }
 
 fn read_arguments(export: &Export, arguments: Arguments<'_>) -> Result<Vec<Val>, FailureReason> {
@@ -194,45 +166,14 @@ fn encode(result: Option<&Val>, like: Arguments<'_>, limit: u64) -> Result<serde
     encoded.map_err(|error| encoding_failed(error, limit))
 }
 
-fn limited(limits: &Limits, guest: &Guest) -> Limited {
-    Limited {
-        fuel: limits.fuel,
-        instances: limits.instances,
-        handles: limits.handles,
-        result: limits.result,
-        host_call_bytes: HOST_CALL_BYTES,
-        refused: guest.bounds.refused(),
-    }
-}
-
-/// Turns a panic while polling into a value. Wasmtime carries a host function's panic across the guest's frames to here.
-async fn caught<F: Future>(future: F) -> Result<F::Output, Panicked> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-        polled.map_or(std::task::Poll::Ready(Err(Panicked)), |poll| poll.map(Ok))
-    })
-    .await
-}
-
-struct Panicked;
-
 /// A caller's words, cut to what is worth repeating.
 fn shortened(name: &str) -> String {
     name.chars().take(LONGEST_NAME).collect()
 }
 
-/// Fuel after which a call lets other tasks run, and can be cancelled: about a tenth of a millisecond.
-pub const YIELD_FUEL: u64 = 100_000;
-/// However long an app allows.
-const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
 const LONGEST_NAME: usize = 200;
 /// Bytes that the host may hold of a lifted result for each byte that its text may have. A number in a list takes 2
 /// bytes of JSON or more, and 32 or more lifted: a list of mostly one-digit numbers reaches this bound a little
 /// before its text reaches the limit.
 const LIFTED_PER_RESULT_BYTE: usize = 8;
 const LIFTED_AT_LEAST: usize = 64 << 10;
-/// Bytes that every call takes: the stack of its fiber, the store, its handles.
-const CALL_AT_LEAST: usize = 2 << 20;
-/// Bytes of memory that a call has for sure, whatever others hold.
-const SURE_MEMORY: usize = 2 << 20;

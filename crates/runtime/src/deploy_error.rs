@@ -1,4 +1,4 @@
-use crate::imports::UnsupportedImport;
+use crate::imports::UnsupportedImports;
 use crate::pool::PoolFull;
 use cloister_api::{Code, Problem};
 
@@ -32,7 +32,7 @@ pub enum DeployError {
     )]
     FeatureOff { feature: String, message: String, offset: usize },
     #[error(transparent)]
-    UnsupportedImport(#[from] UnsupportedImport),
+    UnsupportedImports(#[from] UnsupportedImports),
     /// An interface is served, but not with this function or type.
     #[error("the component's imports do not match what this image serves: {message}")]
     ImportMismatch { message: String },
@@ -52,7 +52,10 @@ impl DeployError {
     /// The error as the protocol carries it.
     pub fn into_problem(self) -> Problem {
         let suggestions = match &self {
-            Self::UnsupportedImport(import) => import.nearest.clone(),
+            Self::UnsupportedImports(imports) => {
+                let nearest = imports.missing.iter().flat_map(|import| &import.nearest);
+                nearest.take(MAX_SUGGESTIONS).cloned().collect()
+            }
             _ => Vec::new(),
         };
         Problem::new(self.code(), self.to_string()).with_suggestions(suggestions)
@@ -70,9 +73,12 @@ impl DeployError {
             | Self::Compile { .. }
             | Self::TooManyExports { .. }
             | Self::Wit { .. } => Code::InvalidComponent,
-            Self::UnsupportedImport(_) | Self::ImportMismatch { .. } => Code::UnsupportedImport,
+            Self::UnsupportedImports(_) | Self::ImportMismatch { .. } => Code::UnsupportedImport,
             Self::CodePoolFull(_) => Code::CodePoolFull,
             Self::Internal => Code::Internal,
         }
     }
 }
+
+/// Near names, of all missing imports together.
+const MAX_SUGGESTIONS: usize = 10;

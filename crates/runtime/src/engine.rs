@@ -104,7 +104,7 @@ const GROWTH_RESERVE: u64 = 1 << 20;
 /// Bytes of stack that a guest's own frames may use.
 const WASM_STACK: usize = 512 << 10;
 /// Bytes of a call's whole stack. Host functions run on the rest: an enclave has no guard page, so it must be ample.
-const FIBER_STACK: usize = 1 << 20;
+pub(crate) const FIBER_STACK: usize = 1 << 20;
 /// Fuel for each 64 KiB page that `memory.grow` asks for; zeroing one takes microseconds. The field's largest value.
 const GROW_FUEL_PER_PAGE: u8 = u8::MAX;
 

@@ -14,6 +14,10 @@ pub(crate) struct Exports {
     functions: Vec<Export>,
     /// Full names and the shorter ones that mean a single function. `None`: more than one.
     names: HashMap<String, Option<usize>>,
+    /// `handle` of `wasi:http/incoming-handler@0.2`.
+    pub handler: Option<ComponentExportIndex>,
+    /// `run` of `wasi:cli/run@0.2`.
+    pub run: Option<ComponentExportIndex>,
 }
 
 /// One exported function.
@@ -64,7 +68,13 @@ impl Exports {
             }
         }
         let names = names(functions.iter().map(|export: &Export| export.description.name.as_str()));
-        Ok(Self { functions, names })
+        let wasi = |interface, function| {
+            let is_wanted = |export: &&Export| is_wasi(&export.description.name, interface, function);
+            functions.iter().find(is_wanted).map(|export| export.index)
+        };
+        let handler = wasi(cloister_wasi_http::HANDLER, cloister_wasi_http::HANDLE);
+        let run = wasi("wasi:cli/run", "run");
+        Ok(Self { handler, run, functions, names })
     }
 
     /// Finds a function by its full name, or by a shorter one that means no other:
@@ -145,6 +155,13 @@ fn names<'a>(full: impl Iterator<Item = &'a str> + Clone) -> HashMap<String, Opt
     names
 }
 
+/// Whether a full name is that of `function` in `interface`, of any released WASI 0.2.
+fn is_wasi(full: &str, interface: &str, function: &str) -> bool {
+    let version = full.strip_prefix(interface).and_then(|rest| rest.strip_prefix("@0.2."));
+    let patch = version.and_then(|rest| rest.strip_suffix(function)?.strip_suffix('#'));
+    patch.is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// `ns:pkg/iface@1.0.0#f` is also `ns:pkg/iface#f`, `iface#f` and `f`.
 fn short_names(full: &str) -> Vec<String> {
     let Some((interface, function)) = full.split_once('#') else {
@@ -176,5 +193,21 @@ mod tests {
         assert_eq!(names["trim"], Some(3), "the root function itself");
         assert_eq!(names["a:b/text@1.0.0#add"], Some(1));
         assert!(!names.contains_key("b/text#add"));
+    }
+
+    #[test]
+    fn every_minor_of_wasi_is_known() {
+        for (name, is_handler) in [
+            ("wasi:http/incoming-handler@0.2.0#handle", true),
+            ("wasi:http/incoming-handler@0.2.12#handle", true),
+            ("wasi:http/incoming-handler@0.2.0-rc-2023-11-10#handle", false),
+            ("wasi:http/incoming-handler@0.3.0#handle", false),
+            ("wasi:http/incoming-handler@0.2.#handle", false),
+            ("wasi:http/incoming-handler#handle", false),
+            ("wasi:http/incoming-handler@0.2.1#handles", false),
+            ("my:http/incoming-handler@0.2.1#handle", false),
+        ] {
+            assert_eq!(is_wasi(name, "wasi:http/incoming-handler", "handle"), is_handler, "{name}");
+        }
     }
 }

@@ -102,6 +102,8 @@ pub(crate) struct Limited {
     pub handles: u32,
     pub result: u64,
     pub host_call_bytes: usize,
+    /// Whether the heap had room for as large a result as the app allows.
+    pub room_for_result: bool,
     /// A growth that was answered with -1 before.
     pub refused: Option<LimitExceeded>,
 }
@@ -116,7 +118,10 @@ pub(crate) fn classify(error: &wasmtime::Error, limited: Limited) -> FailureReas
     }
     let what = what(error);
     if what.contains(HOST_CALL_FUEL) && error.downcast_ref::<WasmBacktrace>().is_none() {
-        return FailureReason::ResultTooLarge { limit: limited.result };
+        return match limited.room_for_result {
+            true => FailureReason::ResultTooLarge { limit: limited.result },
+            false => FailureReason::LimitExceeded { limit: LimitExceeded::Heap, what: RESULT.to_owned() },
+        };
     }
     match limit_of(error, &what, limited).or(limited.refused) {
         Some(limit) => FailureReason::LimitExceeded { limit, what },
@@ -192,6 +197,7 @@ fn demangled(name: &str) -> String {
 const HANDLES: &str = "store handle limit exceeded";
 const INSTANCES: &str = "resource limit exceeded";
 const HOST_CALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
+const RESULT: &str = "other calls hold the memory that its result takes; it may fit later";
 /// Letters of a reason, of a function's name, and frames of a backtrace that are passed on.
 const MAX_REASON: usize = 1000;
 const MAX_NAME: usize = 500;

@@ -1,5 +1,8 @@
+use crate::imports::Served;
 use crate::limits::Bounds;
 use cloister_wasi::{LogSink, Stdio, WasiCtx, WasiCtxView, WasiView, settle_host_fuel};
+use cloister_wasi_http::{HttpCtx, HttpCtxView, HttpView};
+use cloister_wasi_sockets::{SocketsCtx, SocketsCtxView, SocketsView};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wasmtime::component::{Linker, ResourceTable};
@@ -8,10 +11,10 @@ use wasmtime::{CallHook, Engine, StoreContextMut};
 /// What the host keeps of one call: the data of its store.
 pub(crate) struct Guest {
     pub wasi: WasiCtx,
+    pub sockets: SocketsCtx,
+    pub http: HttpCtx,
     pub table: ResourceTable,
     pub bounds: Bounds,
-    /// Bytes that lifting the result may take on the host's side.
-    pub result_bytes: usize,
 }
 
 impl WasiView for Guest {
@@ -20,11 +23,42 @@ impl WasiView for Guest {
     }
 }
 
+impl SocketsView for Guest {
+    fn sockets(&mut self) -> SocketsCtxView<'_> {
+        SocketsCtxView { ctx: &mut self.sockets, fuel: self.wasi.host_fuel(), table: &mut self.table }
+    }
+}
+
+impl HttpView for Guest {
+    fn http(&mut self) -> HttpCtxView<'_> {
+        HttpCtxView { ctx: &mut self.http, fuel: self.wasi.host_fuel(), table: &mut self.table }
+    }
+}
+
 /// Everything that guests may import.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     cloister_wasi::add_to_linker(&mut linker)?;
+    cloister_wasi_sockets::add_to_linker(&mut linker)?;
+    cloister_wasi_http::add_to_linker(&mut linker)?;
     Ok(linker)
+}
+
+/// The interfaces that [`linker`] serves, with the newest version of each, sorted by name.
+pub fn supported_interfaces() -> Vec<&'static str> {
+    let crates = [
+        cloister_wasi::supported_interfaces(),
+        cloister_wasi_sockets::supported_interfaces(),
+        cloister_wasi_http::supported_interfaces(),
+    ];
+    let mut all = crates.concat();
+    all.sort_unstable();
+    all
+}
+
+/// The same in words: what each interface has.
+pub(crate) fn served() -> Result<Served, String> {
+    Served::new(supported_interfaces().into_iter(), WIT)
 }
 
 /// Runs at every crossing between guest and host: debits what host functions charged, and bounds the bytes that the host
@@ -33,10 +67,11 @@ pub(crate) fn cross(mut store: StoreContextMut<'_, Guest>, event: CallHook) -> w
     match event {
         CallHook::CallingHost => store.set_hostcall_fuel(HOST_CALL_BYTES),
         CallHook::ReturningFromWasm => {
-            let bytes = store.data().result_bytes;
+            let bytes = store.data_mut().bounds.returned();
             store.set_hostcall_fuel(bytes);
         }
-        CallHook::CallingWasm | CallHook::ReturningFromHost => {}
+        CallHook::CallingWasm => store.data_mut().bounds.goes_on(),
+        CallHook::ReturningFromHost => {}
     }
     settle_host_fuel(store, event)
 }
@@ -67,6 +102,21 @@ impl LogSink for LimitedLog {
 
 /// Bytes that one host call may copy out of the guest.
 pub(crate) const HOST_CALL_BYTES: usize = 4 << 20;
+
+/// Each package after those that it uses.
+const WIT: &[(&str, &str)] = &[
+    ("io.wit", include_str!("../../wasi/wit/deps/io.wit")),
+    ("clocks.wit", include_str!("../../wasi/wit/deps/clocks.wit")),
+    ("random.wit", include_str!("../../wasi/wit/deps/random.wit")),
+    ("filesystem.wit", include_str!("../../wasi/wit/deps/filesystem.wit")),
+    ("sockets.wit", include_str!("../../wasi/wit/deps/sockets.wit")),
+    ("cli.wit", include_str!("../../wasi/wit/deps/cli.wit")),
+    ("http.wit", include_str!("../../wasi-http/wit/deps/http.wit")),
+    ("keyvalue.wit", include_str!("../../wasi/wit/deps/keyvalue.wit")),
+    ("config.wit", include_str!("../../wasi/wit/deps/config.wit")),
+    ("logging.wit", include_str!("../../wasi/wit/deps/logging.wit")),
+    ("logging-unversioned.wit", include_str!("../../wasi/wit/deps/logging-unversioned.wit")),
+];
 
 #[cfg(test)]
 mod tests {

@@ -2,34 +2,125 @@
 
 use crate::inspect::{Import, Needs};
 use crate::nearest::nearest;
+use std::collections::{BTreeMap, BTreeSet};
+use wit_parser::{Resolve, TypeDefKind, TypeId};
+
+/// What the image serves: interfaces, and the functions and resources of each.
+#[derive(Debug)]
+pub(crate) struct Served(Vec<Interface>);
+
+#[derive(Debug)]
+struct Interface {
+    name: &'static str,
+    /// As the component model spells them, such as `[method]output-stream.flush`.
+    items: BTreeSet<String>,
+}
+
+impl Served {
+    /// The interfaces of `names`, with what the packages in WIT text, each after those that it uses, say of them.
+    ///
+    /// # Errors
+    /// A text is not WIT, or an interface is in none.
+    pub(crate) fn new(
+        names: impl Iterator<Item = &'static str>,
+        packages: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let mut resolve = Resolve::default();
+        for (path, text) in packages {
+            resolve.push_source(path, text).map_err(|error| format!("{path}: {error:#}"))?;
+        }
+        let known: BTreeMap<String, BTreeSet<String>> = resolve
+            .interfaces
+            .iter()
+            .filter_map(|(id, interface)| {
+                let is_resource = |id: &TypeId| resolve.types[*id].kind == TypeDefKind::Resource;
+                let resources =
+                    interface.types.iter().filter(|(_, id)| is_resource(id)).map(|(name, _)| name);
+                let items = interface.functions.keys().chain(resources).cloned().collect();
+                Some((resolve.id_of(id)?, items))
+            })
+            .collect();
+        let interface = |name: &'static str| match known.get(name) {
+            Some(items) => Ok(Interface { name, items: items.clone() }),
+            None => Err(format!("no package has the interface {name}")),
+        };
+        Ok(Self(names.map(interface).collect::<Result<_, _>>()?))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> + Clone {
+        self.0.iter().map(|interface| interface.name)
+    }
+}
+
+/// Imports that nothing in the image serves: all of a component's, up to a hundred.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", sentence(.missing))]
+pub struct UnsupportedImports {
+    /// One at least.
+    pub missing: Vec<UnsupportedImport>,
+}
 
 /// An import that nothing in the image serves.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the component imports `{name}`, which this image does not serve{hint}")]
+#[error("`{name}`{hint}")]
 pub struct UnsupportedImport {
-    /// The import's full WIT name.
+    /// The import's full WIT name, with `#function` where only that is missing.
     pub name: String,
-    /// Supported interfaces of a similar name, the nearest first.
+    /// Supported names that are similar, the nearest first.
     pub nearest: Vec<String>,
     /// Why, and what to do, as the end of a sentence.
     pub(crate) hint: String,
 }
 
-/// Refuses the first of `imports` that is not among `supported`.
+fn sentence(missing: &[UnsupportedImport]) -> String {
+    match missing {
+        [one] => format!("the component imports what this image does not serve: {one}"),
+        _ => {
+            let all: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            format!(
+                "the component imports {} things that this image does not serve: {}",
+                all.len(),
+                all.join(". ")
+            )
+        }
+    }
+}
+
+/// Refuses the component whose `imports` are not all among `served`, and names those that are not.
 ///
 /// Versions are compared as Wasmtime's linker does: the same major version, or with major version 0 the same minor one,
 /// since WIT interfaces follow Semantic Versioning.
-pub(crate) fn check_imports(imports: &[Import], supported: &[&str]) -> Result<(), UnsupportedImport> {
-    imports.iter().try_for_each(|import| match import.needs {
-        Needs::Nothing => Ok(()),
-        Needs::Interface if supported.iter().any(|name| serves(name, &import.name)) => Ok(()),
-        Needs::Interface => Err(unsupported_interface(&import.name, supported)),
-        Needs::LooseItem => Err(UnsupportedImport {
-            name: import.name.clone(),
-            nearest: Vec::new(),
-            hint: ": it stands outside any interface, and the image serves interfaces only".to_owned(),
-        }),
-    })
+pub(crate) fn check_imports(imports: &[Import], served: &Served) -> Result<(), UnsupportedImports> {
+    let mut missing = Vec::new();
+    for import in imports {
+        match import.needs {
+            Needs::Nothing => {}
+            Needs::LooseItem => missing.push(UnsupportedImport {
+                name: import.name.clone(),
+                nearest: Vec::new(),
+                hint: ", which stands outside any interface, and the image serves interfaces only".to_owned(),
+            }),
+            Needs::Interface => match served.0.iter().find(|served| serves(served.name, &import.name)) {
+                None => missing.push(unsupported_interface(&import.name, served)),
+                Some(interface) => missing.extend(unsupported_items(import, interface)),
+            },
+        }
+        if missing.len() >= MAX_MISSING {
+            break;
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(UnsupportedImports { missing }) }
+}
+
+fn unsupported_items(import: &Import, interface: &Interface) -> Vec<UnsupportedImport> {
+    let unknown = import.items.iter().filter(|item| !interface.items.contains(*item));
+    let unknown = unknown.take(MAX_MISSING).map(|item| {
+        let near = nearest(item, interface.items.iter().map(String::as_str));
+        let nearest: Vec<String> = near.iter().map(|item| format!("{}#{item}", interface.name)).collect();
+        let hint = format!(", which `{}` does not have", interface.name);
+        UnsupportedImport { name: format!("{}#{item}", import.name), nearest, hint }
+    });
+    unknown.collect()
 }
 
 /// Whether the interface `supported` answers an import of `wanted`.
@@ -41,19 +132,20 @@ fn serves(supported: &str, wanted: &str) -> bool {
             || matches!((compatible(version), compatible(wanted_version)), (Some(a), Some(b)) if a == b))
 }
 
-fn unsupported_interface(wanted: &str, supported: &[&str]) -> UnsupportedImport {
+fn unsupported_interface(wanted: &str, served: &Served) -> UnsupportedImport {
     let (wanted_name, wanted_version) = split(wanted);
     let same_name: Vec<String> =
-        supported.iter().filter(|name| split(name).0 == wanted_name).map(|name| (*name).to_owned()).collect();
+        served.names().filter(|name| split(name).0 == wanted_name).map(str::to_owned).collect();
     if let Some(served) = same_name.first() {
         let version = wanted_version.map_or("no version".to_owned(), |version| format!("version {version}"));
-        let hint = format!(" in {version}; it serves `{served}` and what is compatible with that");
+        let hint = format!(" in {version}, and it serves `{served}` and what is compatible with that");
         return UnsupportedImport { name: wanted.to_owned(), nearest: same_name, hint };
     }
-    let near = nearest(wanted_name, supported.iter().map(|name| split(name).0));
+    let near = nearest(wanted_name, served.names().map(|name| split(name).0));
     let nearest: Vec<String> = near
         .iter()
-        .filter_map(|name| supported.iter().find(|full| split(full).0 == name).map(|full| (*full).to_owned()))
+        .filter_map(|name| served.names().find(|full| split(full).0 == name))
+        .map(str::to_owned)
         .collect();
     let hint =
         nearest.first().map(|name| format!("; the nearest that it serves is `{name}`")).unwrap_or_default();
@@ -79,15 +171,30 @@ fn compatible(version: Option<&str>) -> Option<(u64, u64)> {
     }
 }
 
+/// Missing imports that are told of one component.
+const MAX_MISSING: usize = 100;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SUPPORTED: &[&str] =
-        &["wasi:cli/stdout@0.2.12", "wasi:random/random@0.2.12", "acme:kv/store@1.4.0"];
+    fn served() -> Served {
+        let names = ["wasi:cli/stdout@0.2.12", "wasi:random/random@0.2.12", "acme:kv/store@1.4.0"];
+        let packages = [
+            "package wasi:cli@0.2.12; interface stdout { f: func(); }",
+            "package wasi:random@0.2.12; interface random { f: func(); }",
+            "package acme:kv@1.4.0; interface store { f: func(); resource bucket { open: func(); } }",
+        ];
+        Served::new(names.into_iter(), &packages.map(|text| ("test.wit", text))).unwrap()
+    }
+
+    fn import(name: &str, needs: Needs, items: &[&str]) -> Import {
+        Import { name: name.to_owned(), needs, items: items.iter().map(|item| (*item).to_owned()).collect() }
+    }
 
     fn check(name: &str, needs: Needs) -> Result<(), UnsupportedImport> {
-        check_imports(&[Import { name: name.to_owned(), needs }], SUPPORTED)
+        check_imports(&[import(name, needs, &["f"])], &served())
+            .map_err(|refused| refused.missing.into_iter().next().unwrap())
     }
 
     #[test]
@@ -124,8 +231,7 @@ mod tests {
         assert_eq!(refused.nearest, ["wasi:random/random@0.2.12"]);
         assert_eq!(
             refused.to_string(),
-            "the component imports `wasi:random/randum@0.2.0`, which this image does not serve; \
-             the nearest that it serves is `wasi:random/random@0.2.12`"
+            "`wasi:random/randum@0.2.0`; the nearest that it serves is `wasi:random/random@0.2.12`"
         );
         assert_eq!(check("zzz:q/unlike@1.0.0", Needs::Interface).unwrap_err().nearest, Vec::<String>::new());
     }
@@ -134,5 +240,36 @@ mod tests {
     fn types_need_nobody_and_loose_items_are_refused() {
         assert_eq!(check("my:own/types", Needs::Nothing), Ok(()));
         assert!(check("print", Needs::LooseItem).unwrap_err().to_string().contains("outside any interface"));
+    }
+
+    #[test]
+    fn all_that_is_missing_is_named() {
+        let imports = [
+            import("wasi:random/random@0.2.3", Needs::Interface, &["f", "g"]),
+            import(
+                "acme:kv/store@1.0.0",
+                Needs::Interface,
+                &["bucket", "[method]bucket.open", "[method]bucket.shut"],
+            ),
+            import("wasi:gfx/surface@0.0.1", Needs::Interface, &[]),
+        ];
+        let refused = check_imports(&imports, &served()).unwrap_err();
+        let names: Vec<&str> = refused.missing.iter().map(|import| import.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "wasi:random/random@0.2.3#g",
+                "acme:kv/store@1.0.0#[method]bucket.shut",
+                "wasi:gfx/surface@0.0.1"
+            ]
+        );
+        assert_eq!(refused.missing[1].nearest[0], "acme:kv/store@1.4.0#[method]bucket.open");
+        assert!(refused.to_string().starts_with("the component imports 3 things"), "{refused}");
+    }
+
+    #[test]
+    fn an_interface_without_wit_cannot_be_served() {
+        let names = ["a:b/c@1.0.0"].into_iter();
+        assert!(Served::new(names, &[("test.wit", "package a:b@1.0.0; interface d {}")]).is_err());
     }
 }

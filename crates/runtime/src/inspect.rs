@@ -2,6 +2,7 @@
 
 use crate::DeployError;
 use crate::engine::features;
+use crate::limits::TABLE_ELEMENT;
 use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType, ComponentInstanceTypeId};
 use wasmparser::types::{Types, TypesRef};
 use wasmparser::{
@@ -21,6 +22,8 @@ pub(crate) struct Inspection {
     /// The most tangled body: its branches and branch targets times the values that may live across them. The compiler's
     /// memory grows with this product, of which a few kilobytes of code can make billions.
     pub largest_tangle: u64,
+    /// Bytes of heap that memories and tables take as they begin, of all modules together.
+    pub initial_memory: u64,
     pub imports: Vec<Import>,
 }
 
@@ -30,6 +33,8 @@ pub(crate) struct Import {
     /// As the component spells it: `namespace:package/interface@version`, or a plain name.
     pub name: String,
     pub needs: Needs,
+    /// Functions and resources of an interface.
+    pub items: Vec<String>,
 }
 
 /// What an import asks of the host.
@@ -73,12 +78,25 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<Inspection, DeployError> {
             ValidPayload::End(_) => depth -= 1,
             ValidPayload::Ok => {}
         }
-        if let Payload::ComponentImportSection(section) = payload
-            && depth == 0
-        {
-            for import in section {
-                names.push(import.map_err(invalid)?.name.name.to_owned());
+        match payload {
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    names.push(import.map_err(invalid)?.name.name.to_owned());
+                }
             }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    let bytes = memory.map_err(invalid)?.initial.saturating_mul(PAGE);
+                    found.initial_memory = found.initial_memory.saturating_add(bytes);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    let bytes = table.map_err(invalid)?.ty.initial.saturating_mul(TABLE_ELEMENT as u64);
+                    found.initial_memory = found.initial_memory.saturating_add(bytes);
+                }
+            }
+            _ => {}
         }
     }
     Ok(found)
@@ -126,18 +144,34 @@ fn imports(types: &Types, names: &[String]) -> Vec<Import> {
     names
         .iter()
         .filter_map(|name| {
+            let mut items = Vec::new();
             let needs = match types.component_item_for_import(name).map(|item| item.ty) {
                 // A world's own types are imported so that its functions can name them.
                 Some(ComponentEntityType::Type { created, .. }) if !is_resource(created) => return None,
                 Some(ComponentEntityType::Instance(instance)) if only_types(types, instance) => {
                     Needs::Nothing
                 }
-                Some(ComponentEntityType::Instance(_)) => Needs::Interface,
+                Some(ComponentEntityType::Instance(instance)) => {
+                    items = needed_items(types, instance);
+                    Needs::Interface
+                }
                 _ => Needs::LooseItem,
             };
-            Some(Import { name: name.clone(), needs })
+            Some(Import { name: name.clone(), needs, items })
         })
         .collect()
+}
+
+/// What an interface has to have: types that are not resources need nobody. A resource that another interface has is
+/// equal to that one's and not its own.
+fn needed_items(types: TypesRef<'_>, instance: ComponentInstanceTypeId) -> Vec<String> {
+    let instance = &types[instance];
+    let own = |item: &ComponentEntityType| match item {
+        ComponentEntityType::Type { referenced, created } => is_resource(*created) && referenced == created,
+        _ => true,
+    };
+    let exports = instance.exports.iter().filter(|(_, item)| own(&item.ty));
+    exports.map(|(name, _)| name.clone()).collect()
 }
 
 /// An interface without functions and resources needs no implementation.
@@ -167,6 +201,9 @@ fn feature_name(feature: WasmFeatures) -> String {
     names.join(", ")
 }
 
+/// Bytes of a page of memory.
+const PAGE: u64 = 64 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,7 +219,7 @@ mod tests {
             (import "kind" (type $kind (eq $e)))
             (import "odd" (type (sub resource))))"#;
         let imports = inspected(of_world).unwrap().imports;
-        assert_eq!(imports, [Import { name: "odd".to_owned(), needs: Needs::LooseItem }]);
+        assert_eq!(imports, [Import { name: "odd".to_owned(), needs: Needs::LooseItem, items: Vec::new() }]);
     }
 
     #[test]

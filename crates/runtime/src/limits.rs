@@ -18,11 +18,26 @@ pub(crate) struct Bounds {
     memory_used: usize,
     table_elements_used: usize,
     refused: Option<LimitExceeded>,
+    result: ResultRoom,
+}
+
+/// Bytes that the host may hold of a lifted result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ResultRoom {
+    /// What is claimed beforehand.
+    pub sure: usize,
+    /// What the limits of the app allow, where the heap has as much.
+    pub most: usize,
+}
+
+impl ResultRoom {
+    /// For functions whose results are known, and small.
+    pub(crate) const NOTHING: Self = Self { sure: SMALL_RESULT, most: SMALL_RESULT };
 }
 
 impl Bounds {
     /// Bounds of the app, and of what `claim` can still take of the heap.
-    pub(crate) fn new(limits: &Limits, claim: Claim) -> Self {
+    pub(crate) fn new(limits: &Limits, claim: Claim, result: ResultRoom) -> Self {
         Self {
             memory: usize::try_from(limits.memory).unwrap_or(usize::MAX),
             table_elements: usize::try_from(limits.table_elements).unwrap_or(usize::MAX),
@@ -31,7 +46,28 @@ impl Bounds {
             memory_used: 0,
             table_elements_used: 0,
             refused: None,
+            result,
         }
+    }
+
+    /// The guest returned to the host: bytes that lifting what it returned may take.
+    pub(crate) fn returned(&mut self) -> usize {
+        let ResultRoom { sure, most } = self.result;
+        if most <= sure {
+            return most;
+        }
+        // Lifted, and once more in its notation.
+        if self.claim.hold_result((most - sure).saturating_mul(2)) { most } else { sure }
+    }
+
+    /// The guest goes on: what it returned last was no result, or is let go.
+    pub(crate) fn goes_on(&mut self) {
+        self.claim.drop_result();
+    }
+
+    /// Whether a result could be as large as the app's limits allow.
+    pub(crate) fn has_room_for_result(&self) -> bool {
+        self.result.most <= self.result.sure || self.claim.holds_result()
     }
 
     /// The first growth that was refused.
@@ -128,17 +164,20 @@ pub enum LimitExceeded {
     Heap,
 }
 
+/// Bytes of a result of numbers, with what lifting takes beside it.
+const SMALL_RESULT: usize = 4 << 10;
 /// Bytes of a table's element: a pointer, and as much again while the table moves.
-const TABLE_ELEMENT: usize = 16;
+pub(crate) const TABLE_ELEMENT: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heap::CallHeap;
+    use crate::heap::{CallHeap, CallHeapBytes};
 
     async fn bounds_within(heap: usize) -> Bounds {
-        let claim = CallHeap::new(heap).claim(0, 0).await.unwrap();
-        Bounds::new(&Limits { memory: 1000, table_elements: 10, ..Limits::default() }, claim)
+        let claim = CallHeap::new(CallHeapBytes { modest: heap, large: heap }).claim(0, 0).await.unwrap();
+        let limits = Limits { memory: 1000, table_elements: 10, ..Limits::default() };
+        Bounds::new(&limits, claim, ResultRoom { sure: 10, most: 5000 })
     }
 
     async fn bounds() -> Bounds {
@@ -147,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_left_of_the_heap_is_refused_by_that_name() {
-        let mut bounds = bounds_within(8192).await;
+        let mut bounds = bounds_within(4096).await;
         assert!(bounds.memory_growing(0, 100, None).unwrap());
         assert!(!bounds.memory_growing(100, 200, None).unwrap());
         assert_eq!(bounds.refused(), Some(LimitExceeded::Heap));
@@ -181,5 +220,16 @@ mod tests {
         assert!(!bounds.memory_growing(0, 900, Some(800)).unwrap());
         assert!(!bounds.table_growing(0, 9, Some(8)).unwrap());
         assert_eq!((bounds.memory_used, bounds.table_elements_used, bounds.refused()), (0, 0, None));
+    }
+
+    #[tokio::test]
+    async fn a_result_is_as_large_as_the_heap_has_room_for() {
+        let mut bounds = bounds_within(4096).await;
+        assert_eq!((bounds.returned(), bounds.has_room_for_result()), (10, false));
+        let mut bounds = bounds_within(16384).await;
+        assert_eq!((bounds.returned(), bounds.has_room_for_result()), (5000, true));
+        bounds.goes_on();
+        assert!(!bounds.has_room_for_result());
+        assert!(bounds.memory_growing(0, 1000, None).unwrap());
     }
 }

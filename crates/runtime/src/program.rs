@@ -26,6 +26,8 @@ pub(crate) struct Parts {
     pub size: usize,
     pub code_bytes: usize,
     pub compile_time: Duration,
+    /// Bytes of memories and tables as they begin.
+    pub initial_memory: u64,
     pub imports: Vec<String>,
     pub wit: String,
 }
@@ -78,6 +80,15 @@ impl Program {
     pub fn export_name(&self, name: &str) -> Result<&str, Vec<String>> {
         self.parts.exports.find(name).map(|export| export.description.name.as_str())
     }
+}
+
+/// What a guest cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Fuel units burnt, host calls included.
+    pub fuel: u64,
+    /// By the host's clock.
+    pub wall: Duration,
 }
 
 impl fmt::Debug for Program {

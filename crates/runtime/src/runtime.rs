@@ -2,9 +2,9 @@ use crate::DeployError;
 use crate::artifact::{self, ArtifactSeal, RestoreError};
 use crate::engine::engine;
 use crate::exports::Exports;
-use crate::guest::{Guest, linker};
-use crate::heap::CallHeap;
-use crate::imports::check_imports;
+use crate::guest::{Guest, linker, served};
+use crate::heap::{CallHeap, CallHeapBytes};
+use crate::imports::{Served, check_imports};
 use crate::inspect::{Inspection, inspect};
 use crate::pool::{CodePool, POOL_BYTES, PoolFull, PoolStatistics};
 use crate::program::{Parts, Program};
@@ -27,7 +27,7 @@ pub struct Settings {
     /// Bytes of heap that compiling one component may be estimated to need.
     pub compile_heap: u64,
     /// Bytes of heap that all calls under way may hold together.
-    pub call_heap: usize,
+    pub call_heap: CallHeapBytes,
     /// Bytes of native code, all programs together. In the image [`POOL_BYTES`], whatever this says.
     pub code_pool: usize,
 }
@@ -35,10 +35,10 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            max_component: 16 << 20,
+            max_component: 32 << 20,
             max_function: 1 << 20,
             compile_heap: 1920 << 20,
-            call_heap: 1 << 30,
+            call_heap: CallHeapBytes { modest: 2560 << 20, large: 512 << 20 },
             code_pool: POOL_BYTES,
         }
     }
@@ -51,6 +51,7 @@ impl Default for Settings {
 pub struct Runtime {
     engine: Engine,
     linker: Linker<Guest>,
+    served: Served,
     heap: CallHeap,
     pool: CodePool,
     settings: Settings,
@@ -69,11 +70,13 @@ impl Runtime {
         let failed = |error: wasmtime::Error| StartError(format!("{error:#}"));
         let engine = engine().map_err(failed)?;
         let linker = linker(&engine).map_err(failed)?;
+        let served = served().map_err(StartError)?;
         let pool = CodePool::new(settings.code_pool);
         let heap = CallHeap::new(settings.call_heap);
         Ok(Self {
             engine,
             linker,
+            served,
             heap,
             pool,
             settings,
@@ -164,7 +167,7 @@ impl Runtime {
             return Err(DeployError::TooLarge { size: wasm.len(), limit: self.settings.max_component });
         }
         let inspection = inspect(wasm)?;
-        check_imports(&inspection.imports, cloister_wasi::supported_interfaces())?;
+        check_imports(&inspection.imports, &self.served)?;
         fits(&inspection)?;
         Ok(Checked {
             wit: wit_text(wasm)?,
@@ -195,6 +198,7 @@ impl Runtime {
             size: checked.size,
             code_bytes,
             compile_time,
+            initial_memory: checked.inspection.initial_memory,
             imports: checked.inspection.imports.into_iter().map(|import| import.name).collect(),
             wit: checked.wit,
         }))

@@ -9,7 +9,7 @@ use crate::bindings::wasi::cli::{
     terminal_stdin, terminal_stdout,
 };
 use crate::log::Stdio;
-use crate::stdio::OutputPipe;
+use crate::output::OutputPipe;
 
 /// The guest ended its call through `wasi:cli/exit`. It is the error of the call, found with
 /// [`wasmtime::Error::downcast_ref`].
@@ -34,8 +34,9 @@ impl environment::Host for WasiCtxView<'_> {
     }
 
     async fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
-        self.charge(0).await?;
-        Ok(None)
+        let directory = self.ctx.initial_directory.clone();
+        self.charge(directory.as_ref().map_or(0, |path| path.len() as u64)).await?;
+        Ok(directory.map(|path| path.as_ref().to_owned()))
     }
 }
 
@@ -72,7 +73,7 @@ impl stderr::Host for WasiCtxView<'_> {
 impl WasiCtxView<'_> {
     async fn output(&mut self, stream: Stdio) -> wasmtime::Result<Resource<DynOutputStream>> {
         self.charge(0).await?;
-        let stream: DynOutputStream = Box::new(OutputPipe::new(stream, self.ctx.output.clone()));
+        let stream: DynOutputStream = Box::new(OutputPipe::new(stream, self.ctx.output(stream)));
         Ok(self.table.push(stream)?)
     }
 }
@@ -126,7 +127,7 @@ impl terminal_stderr::Host for WasiCtxView<'_> {
 }
 
 /// Bytes that a list of strings takes in the guest, its pointers included.
-fn list_bytes(items: impl Iterator<Item = usize>) -> u64 {
+pub(crate) fn list_bytes(items: impl Iterator<Item = usize>) -> u64 {
     items.fold(0u64, |sum, len| sum.saturating_add(len as u64).saturating_add(LIST_ITEM_BYTES))
 }
 

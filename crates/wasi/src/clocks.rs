@@ -16,7 +16,7 @@ use crate::bindings::wasi::clocks::{monotonic_clock, wall_clock};
 impl monotonic_clock::Host for WasiCtxView<'_> {
     async fn now(&mut self) -> wasmtime::Result<u64> {
         self.charge_clock().await?;
-        Ok(monotonic_now())
+        Ok(Moment::now().reading)
     }
 
     async fn resolution(&mut self) -> wasmtime::Result<u64> {
@@ -26,13 +26,13 @@ impl monotonic_clock::Host for WasiCtxView<'_> {
 
     async fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
         self.charge_clock().await?;
-        let wait = when.saturating_sub(monotonic_now());
-        self.timer(wait)
+        let now = Moment::now();
+        self.timer(now, when.saturating_sub(now.reading))
     }
 
     async fn subscribe_duration(&mut self, duration: u64) -> wasmtime::Result<Resource<DynPollable>> {
         self.charge_clock().await?;
-        self.timer(duration)
+        self.timer(Moment::now(), duration)
     }
 }
 
@@ -53,8 +53,8 @@ impl WasiCtxView<'_> {
         self.charge(CLOCK_PRICE).await
     }
 
-    fn timer(&mut self, nanoseconds: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        let timer = self.table.push(Timer::after(Duration::from_nanos(nanoseconds)))?;
+    fn timer(&mut self, now: Moment, wait: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let timer = self.table.push(Timer::after(now, wait))?;
         subscribe(self.table, timer)
     }
 }
@@ -64,15 +64,17 @@ impl WasiCtxView<'_> {
 enum Timer {
     Elapsed,
     At(Instant),
-    /// Beyond what the clock can count to.
+    /// At the end of what the clock can count to, or beyond.
     Never,
 }
 
 impl Timer {
-    fn after(wait: Duration) -> Self {
-        match wait {
-            Duration::ZERO => Self::Elapsed,
-            _ => Instant::now().checked_add(wait).map_or(Self::Never, Self::At),
+    /// Of `wait` nanoseconds. The clock never says the end of its range, whatever the host says about the time.
+    fn after(now: Moment, wait: u64) -> Self {
+        match (wait, now.reading.saturating_add(wait)) {
+            (0, _) => Self::Elapsed,
+            (_, u64::MAX) => Self::Never,
+            _ => now.instant.checked_add(Duration::from_nanos(wait)).map_or(Self::Never, Self::At),
         }
     }
 }
@@ -90,12 +92,23 @@ impl Pollable for Timer {
     }
 }
 
-/// Nanoseconds since some moment near the start of the process.
-fn monotonic_now() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    static LATEST: Monotonic = Monotonic(AtomicU64::new(0));
-    let elapsed = START.get_or_init(Instant::now).elapsed();
-    LATEST.observe(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
+/// One look at the host's clock.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    instant: Instant,
+    /// Nanoseconds since some moment near the start of the process. It never goes back.
+    reading: u64,
+}
+
+impl Moment {
+    fn now() -> Self {
+        static START: OnceLock<Instant> = OnceLock::new();
+        static LATEST: Monotonic = Monotonic(AtomicU64::new(0));
+        let instant = Instant::now();
+        let elapsed = instant.saturating_duration_since(*START.get_or_init(|| instant));
+        let reading = LATEST.observe(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
+        Self { instant, reading }
+    }
 }
 
 /// The latest reading, shared by all guests and threads.
@@ -143,9 +156,13 @@ mod tests {
         assert_eq!((now.seconds, now.nanoseconds), (1_700_000_000, 5));
     }
 
+    fn timer(reading: u64, wait: Duration) -> Timer {
+        Timer::after(Moment { instant: Instant::now(), reading }, wait.as_nanos() as u64)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_timer_fires_once_and_stays_ready() {
-        let mut timer = Timer::after(Duration::from_secs(3600));
+        let mut timer = timer(7, Duration::from_secs(3600));
         let start = Instant::now();
         timer.ready().await;
         assert!(start.elapsed() >= Duration::from_secs(3600));
@@ -154,8 +171,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_longest_wait_neither_fires_nor_panics() {
-        let mut timer = Timer::after(Duration::from_nanos(u64::MAX));
+    async fn the_end_of_the_clocks_range_never_comes() {
+        let millennium = Duration::from_secs(1_000 * 365 * 24 * 3600);
+        let nanosecond = Duration::from_nanos(1);
+        for (reading, wait) in
+            [(0, Duration::from_nanos(u64::MAX)), (u64::MAX - 1, nanosecond), (u64::MAX, nanosecond)]
+        {
+            let mut timer = timer(reading, wait);
+            assert!(tokio::time::timeout(millennium, timer.ready()).await.is_err(), "{reading}");
+        }
+        assert!(matches!(timer(u64::MAX, Duration::ZERO), Timer::Elapsed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_of_centuries_neither_fires_nor_panics() {
+        let mut timer = timer(0, Duration::from_nanos(u64::MAX - 1));
         let year = Duration::from_secs(365 * 24 * 3600);
         assert!(tokio::time::timeout(year, timer.ready()).await.is_err());
     }

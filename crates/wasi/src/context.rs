@@ -1,42 +1,58 @@
-use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use wasmtime::component::ResourceTable;
 
-use crate::HostFuel;
-use crate::log::{Discard, LogSink};
-use crate::stdio::Stdin;
+use crate::filesystem::Preopen;
+use crate::input::{Input, Stdin};
+use crate::log::LogSink;
+use crate::output::{Output, OutputSender};
 use crate::storage::Storage;
+use crate::{HostFuel, Stdio};
 
-/// What one call of a guest sees through WASI: arguments, environment, standard streams, and what it keeps.
-///
-/// There is no initial working directory and no terminal. The one preopened directory is [`Storage`]'s, `/`.
+/// What one call of a guest sees through WASI: arguments, environment, configuration, standard streams, directories, and
+/// what it keeps. There is no terminal.
 #[derive(Debug)]
 pub struct WasiCtx {
     pub(crate) arguments: Arc<[String]>,
     pub(crate) environment: Arc<[(String, String)]>,
+    pub(crate) config: Arc<[(String, String)]>,
+    pub(crate) initial_directory: Option<Arc<str>>,
     pub(crate) stdin: Stdin,
-    pub(crate) output: Output,
+    pub(crate) stdio: Output,
+    pub(crate) log: Output,
     pub(crate) storage: Option<Storage>,
+    pub(crate) preopens: Arc<[Preopen]>,
     pub(crate) host_fuel: HostFuel,
 }
 
 impl WasiCtx {
-    /// Starts from no arguments, an empty environment, an empty standard input, discarded output and no storage.
+    /// Starts from no arguments, an empty environment and configuration, no working directory, an empty standard input,
+    /// discarded output and no storage.
     pub fn builder() -> WasiCtxBuilder {
         WasiCtxBuilder {
             arguments: Arc::default(),
             environment: Arc::default(),
-            stdin: Bytes::new(),
-            output: Output(Arc::new(Discard)),
+            config: Arc::default(),
+            initial_directory: None,
+            stdin: Input::Empty,
+            stdio: Output::Discarded,
+            log: Output::Discarded,
             storage: None,
+            preopens: Arc::default(),
         }
     }
 
     /// The meter of host functions, for host functions of other crates to charge.
     pub fn host_fuel(&mut self) -> &mut HostFuel {
         &mut self.host_fuel
+    }
+
+    /// Where a standard stream goes.
+    pub(crate) fn output(&self, stream: Stdio) -> Output {
+        match (&self.stdio, stream) {
+            (Output::Discarded, Stdio::Stdout | Stdio::Stderr) => self.log.clone(),
+            (stdio, Stdio::Stdout | Stdio::Stderr) => stdio.clone(),
+        }
     }
 }
 
@@ -45,9 +61,13 @@ impl WasiCtx {
 pub struct WasiCtxBuilder {
     arguments: Arc<[String]>,
     environment: Arc<[(String, String)]>,
-    stdin: Bytes,
-    output: Output,
+    config: Arc<[(String, String)]>,
+    initial_directory: Option<Arc<str>>,
+    stdin: Input,
+    stdio: Output,
+    log: Output,
     storage: Option<Storage>,
+    preopens: Arc<[Preopen]>,
 }
 
 impl WasiCtxBuilder {
@@ -63,22 +83,48 @@ impl WasiCtxBuilder {
         Self { environment: environment.into(), ..self }
     }
 
-    /// All that the guest can read from standard input; the stream is closed after it.
+    /// What `wasi:config/store` gives, as key and value, in this order. Of two equal keys the first counts.
     #[must_use]
-    pub fn stdin(self, stdin: impl Into<Bytes>) -> Self {
+    pub fn config(self, config: impl Into<Arc<[(String, String)]>>) -> Self {
+        Self { config: config.into(), ..self }
+    }
+
+    /// The path that the guest's relative paths start from, as the guest sees it.
+    #[must_use]
+    pub fn initial_directory(self, initial_directory: Option<Arc<str>>) -> Self {
+        Self { initial_directory, ..self }
+    }
+
+    /// What the guest reads from standard input.
+    #[must_use]
+    pub fn stdin(self, stdin: impl Into<Input>) -> Self {
         Self { stdin: stdin.into(), ..self }
     }
 
-    /// Where standard output and error go.
+    /// The app's log. It takes standard output and error, where [`stdio`](Self::stdio) does not, and the lines of
+    /// `wasi:logging` as standard error.
     #[must_use]
-    pub fn output(self, output: Arc<dyn LogSink>) -> Self {
-        Self { output: Output(output), ..self }
+    pub fn output(self, log: Arc<dyn LogSink>) -> Self {
+        Self { log: Output::Log(log), ..self }
     }
 
-    /// What the guest keeps between calls. Without it no directory is open and no bucket can be opened.
+    /// Takes standard output and error instead of the app's log.
+    #[must_use]
+    pub fn stdio(self, sender: OutputSender) -> Self {
+        Self { stdio: Output::Channel(sender), ..self }
+    }
+
+    /// What the guest keeps between calls. Without it nothing can be written and no bucket can be opened.
     #[must_use]
     pub fn storage(self, storage: Option<Storage>) -> Self {
         Self { storage, ..self }
+    }
+
+    /// The directories that are open when the guest starts. Where there is none, it is the root of [`Storage`]'s
+    /// filesystem, as `/`.
+    #[must_use]
+    pub fn preopens(self, preopens: Arc<[Preopen]>) -> Self {
+        Self { preopens, ..self }
     }
 
     /// A context for one store.
@@ -86,9 +132,13 @@ impl WasiCtxBuilder {
         WasiCtx {
             arguments: self.arguments,
             environment: self.environment,
+            config: self.config,
+            initial_directory: self.initial_directory,
             stdin: Stdin::new(self.stdin),
-            output: self.output,
+            stdio: self.stdio,
+            log: self.log,
             storage: self.storage,
+            preopens: self.preopens,
             host_fuel: HostFuel::default(),
         }
     }
@@ -113,15 +163,5 @@ impl WasiCtxView<'_> {
     /// Charges a host function that moves `bytes` in or out, see [`HostFuel::charge`].
     pub(crate) async fn charge(&mut self, bytes: u64) -> wasmtime::Result<()> {
         self.ctx.host_fuel.charge_call(bytes).await
-    }
-}
-
-/// A sink shared by the streams of a context.
-#[derive(Clone)]
-pub(crate) struct Output(pub(crate) Arc<dyn LogSink>);
-
-impl fmt::Debug for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Output").finish_non_exhaustive()
     }
 }

@@ -143,7 +143,7 @@ impl WasiCtxView<'_> {
         self.pay(price(KEY_CHANGE_FUEL, keys, bytes).saturating_add(CHANGE_FUEL)).await?;
         self.mark_keys_used();
         let keys = self.table.get(bucket)?.keys.clone();
-        if keys.is_crowded()
+        while keys.is_crowded()
             && let Some(storage) = &self.ctx.storage
         {
             storage.durability.commit().await?;

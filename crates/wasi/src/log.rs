@@ -111,13 +111,6 @@ struct Span {
     end: usize,
 }
 
-/// Output of a context that was given no sink.
-pub(crate) struct Discard;
-
-impl LogSink for Discard {
-    fn write(&self, _: Stdio, _: &[u8]) {}
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

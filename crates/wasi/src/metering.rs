@@ -71,7 +71,7 @@ impl HostFuel {
     }
 
     /// For what works on the guest's behalf without a chance to charge it.
-    pub(crate) fn debts(&self) -> Debts {
+    pub fn debts(&self) -> Debts {
         self.debts.clone()
     }
 }
@@ -82,13 +82,19 @@ impl Default for HostFuel {
     }
 }
 
-/// What streams did for the guest. The next charge collects it. Clones share it.
+/// Fuel that streams and pollables owe for what they did for the guest. The next charge collects it. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Debts(Arc<AtomicU64>);
+pub struct Debts(Arc<AtomicU64>);
 
 impl Debts {
-    pub(crate) fn add(&self, fuel: u64) {
+    /// So many units more.
+    pub fn add(&self, fuel: u64) {
         self.0.fetch_add(fuel, Ordering::Relaxed);
+    }
+
+    /// Units that no charge has collected yet.
+    pub fn owed(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 
     fn take(&self) -> u64 {

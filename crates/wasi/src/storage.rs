@@ -9,13 +9,14 @@ use cloister_volume::kv::Namespace;
 /// What a guest keeps between calls, and how it is made durable.
 #[derive(Clone)]
 pub struct Storage {
-    /// The preopened directory `/` is this filesystem's root.
+    /// Where no [`Preopen`](crate::Preopen)s are given, its root is the one preopened directory, `/`.
     pub filesystem: Filesystem,
     /// What `wasi:keyvalue` opens; without it no bucket can be opened.
     pub keys: Option<Namespace>,
     /// Makes durable what was written.
     pub durability: Arc<dyn Durability>,
-    /// Becomes true at the guest's first operation on files or keys, and nothing here makes it false again.
+    /// Becomes true at the guest's first operation on this filesystem or on keys, or when it changes any file, and nothing
+    /// here makes it false again.
     pub used: Arc<AtomicBool>,
 }
 

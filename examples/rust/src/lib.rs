@@ -1,7 +1,9 @@
 //! Sensor readings, dice and the time: a guest in Rust.
 //!
-//! It uses what Rust programs use: strings, maps with random keys, the clock. `std` reaches them through WASI, and inside the
+//! It uses what Rust programs use: strings, maps with random keys, the clock, files. `std` reaches them through WASI, and inside the
 //! enclave randomness comes from the processor.
+
+mod kept;
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -50,6 +52,14 @@ impl Guest for Component {
                 .map(|(&sensor, _)| sensor.to_owned())
                 .collect(),
         })
+    }
+
+    fn keep(readings: Vec<Reading>) -> Result<u64, Problem> {
+        kept::add(&readings).and_then(|()| kept::count()).map_err(|error| Problem::File(error.to_string()))
+    }
+
+    fn summarize_kept() -> Result<Summary, Problem> {
+        Self::summarize(kept::all().map_err(|error| Problem::File(error.to_string()))?)
     }
 
     fn roll_dice(dice: u16, sides: u16) -> Result<Vec<u16>, String> {

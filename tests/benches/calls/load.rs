@@ -20,6 +20,8 @@ use tokio::task::JoinSet;
 pub(crate) struct Question {
     pub(crate) transport: Transport,
     pub(crate) address: SocketAddr,
+    /// The server's name, for TLS and HTTP.
+    pub(crate) host: &'static str,
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) body: Cow<'static, str>,
@@ -109,7 +111,7 @@ async fn connect(question: &Question) -> Result<SendRequest<Full<Bytes>>> {
             handshake(stream).await
         }
         Transport::Tls => {
-            let stream = RawTls::connect(question.address, "localhost").await?.0;
+            let stream = RawTls::connect(question.address, question.host).await?.0;
             stream.get_ref().0.set_nodelay(true)?;
             handshake(stream).await
         }
@@ -136,7 +138,7 @@ async fn repeat(
         let request = Request::builder()
             .method(question.method.clone())
             .uri(question.path)
-            .header(HOST, "localhost")
+            .header(HOST, question.host)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::from(question.body.clone().into_owned()))?;
         connection.ready().await?;

@@ -7,9 +7,11 @@ mod compile;
 mod cpu;
 mod load;
 mod machine;
+mod native;
 mod requests;
 mod table;
 mod wasmtime;
+mod web;
 
 use anyhow::Result;
 use cloister_tests::{Enclave, Setup};
@@ -35,6 +37,7 @@ fn main() -> Result<()> {
     executor.block_on(async {
         compile::compare(&enclave, &wasmtime, scope).await?;
         requests::compare(&enclave, &wasmtime).await?;
+        web::compare(&enclave, &wasmtime).await?;
         cpu::compare(&enclave, &wasmtime).await
     })?;
     enclave.stop()?;

@@ -20,6 +20,7 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime) -> Result<()
     let call = Question {
         transport: Transport::Tls,
         address: enclave.address(),
+        host: "localhost",
         method: Method::POST,
         path: "/v1/apps/bench/calls/add",
         body: "[2, 3]".into(),
@@ -41,8 +42,8 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime) -> Result<()
     );
     let mut crossed = Vec::new();
     for connections in [1, 10] {
-        let [image, native] = side_by_side(enclave, [&call, &served], connections).await?;
-        let [no_call, _] = side_by_side(enclave, [&health, &served], connections).await?;
+        let [image, native] = in_turns(enclave, [&call, &served], connections).await?;
+        let [no_call, _] = in_turns(enclave, [&health, &served], connections).await?;
         let plural = if connections == 1 { "" } else { "s" };
         let title = |what: &str| format!("{connections} connection{plural}, {what}");
         timed.row(cells(title("image, TLS 1.3"), &image.sample));
@@ -58,19 +59,19 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime) -> Result<()
     Ok(())
 }
 
-/// Both servers in turns, so that what else the machine does meets both.
-async fn side_by_side(
+/// The servers in turns, so that what else the machine does meets all of them.
+pub(crate) async fn in_turns<const N: usize>(
     enclave: &Enclave,
-    questions: [&Question; 2],
+    questions: [&Question; N],
     connections: usize,
-) -> Result<[Measured; 2]> {
+) -> Result<[Measured; N]> {
     let mut loads = Vec::new();
     for question in questions {
         let mut load = Load::open(question, connections).await?;
         load.run(WARM_UP).await?;
         loads.push(load);
     }
-    let mut measured = [Measured::default(), Measured::default()];
+    let mut measured = [(); N].map(|()| Measured::default());
     for _ in 0..ROUNDS {
         for (load, measured) in loads.iter_mut().zip(&mut measured) {
             let before = enclave.running().statistics();
@@ -81,9 +82,10 @@ async fn side_by_side(
     Ok(measured)
 }
 
+/// What one server answered.
 #[derive(Debug, Default)]
-struct Measured {
-    sample: Sample,
+pub(crate) struct Measured {
+    pub(crate) sample: Sample,
     /// Usercalls by kind, in the order of the ABI's numbers.
     crossings: Vec<(String, u64)>,
 }
@@ -106,7 +108,7 @@ impl Measured {
     }
 }
 
-fn cells(title: String, sample: &Sample) -> [String; 5] {
+pub(crate) fn cells(title: String, sample: &Sample) -> [String; 5] {
     let microseconds = |percent| format!("{:.0} µs", sample.percentile(percent));
     [
         title,
@@ -117,13 +119,13 @@ fn cells(title: String, sample: &Sample) -> [String; 5] {
     ]
 }
 
-fn ratios(title: String, image: &Sample, native: &Sample) -> [String; 5] {
+pub(crate) fn ratios(title: String, image: &Sample, native: &Sample) -> [String; 5] {
     let ratio = |percent| times(image.percentile(percent), native.percentile(percent));
     let throughput = times(image.per_second(), native.per_second());
     [title, String::new(), ratio(50), ratio(99), throughput]
 }
 
-fn print_crossings(rows: &[(String, Measured)]) {
+pub(crate) fn print_crossings(rows: &[(String, Measured)]) {
     let columns = ["", "Read", "Write", "Wait", "Send", "InsecureTime", "Alloc", "Free", "others", "all"];
     let mut table = Table::new("Crossings of the boundary for each request, by usercall", columns);
     for (title, measured) in rows {

@@ -29,6 +29,7 @@ async fn an_app_is_deployed_called_described_and_removed() {
     let settings = DeploySettings {
         limits: Limits { fuel: 1_000_000, ..Limits::default() },
         environment: vec![EnvironmentVariable { name: "TOKEN".into(), value: "planted-secret".into() }],
+        ..DeploySettings::default()
     };
     let deployed =
         session.deploy(&app, wasm.clone(), &settings, |progress| events.push(progress)).await.unwrap();

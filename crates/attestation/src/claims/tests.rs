@@ -67,7 +67,7 @@ fn every_changed_byte_is_noticed() {
 #[test]
 fn other_versions_are_named() {
     let mut encoded = example().encode().unwrap();
-    for other in [1, 3] {
+    for other in [1, 2, 4] {
         encoded[2] = other;
         assert_eq!(Claims::decode(&encoded), Err(ClaimsError::Version(other.into())));
     }
@@ -117,6 +117,40 @@ fn lists_out_of_order_are_neither_encoded_nor_decoded() {
     assert_eq!(Claims::decode(&encoded), Err(ClaimsError::Order("owners")));
 }
 
+/// Each text has to be the canonical one, in its place, once, and the whole a policy.
+#[test]
+fn network_rules_are_canonical_or_refused() {
+    let texts = |rules: &[&str]| {
+        let mut writer = Writer::default();
+        writer.array(rules.len());
+        rules.iter().for_each(|rule| writer.text(rule));
+        writer.finish()
+    };
+    let encoded = example().encode().unwrap();
+    let present = texts(&["https://example.com"]);
+    let at = encoded.windows(present.len()).position(|window| window == present).unwrap();
+    let with = |rules: &[&str]| {
+        Claims::decode(&[&encoded[..at], &texts(rules), &encoded[at + present.len()..]].concat())
+    };
+    let good = with(&["https://a.com", "tcp://10.0.0.0/8:1-2"]).unwrap();
+    assert_eq!(good.apps[0].network.rules().len(), 2);
+    for bad in [&["https://b.com", "https://a.com"][..], &["https://a.com", "https://a.com"]] {
+        assert_eq!(with(bad), Err(ClaimsError::Order("network rules")), "{bad:?}");
+    }
+    let many: Vec<_> = (10..43).map(|port| format!("tcp://*:{port}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    assert!(with(&many[1..]).is_ok());
+    for bad in [&["https://A.com"][..], &["https://a.com:443"], &["anything"], &[""], &many] {
+        assert!(matches!(with(bad), Err(ClaimsError::Shape { .. })), "{bad:?}");
+    }
+}
+
+#[test]
+fn roots_are_hashed_in_order_and_once() {
+    assert_eq!(roots_hash([&[2][..], &[1], &[2]]), roots_hash([&[1][..], &[2]]));
+    assert_eq!(roots_hash([&[1][..]]), sha256(&[0x81, 0x41, 1]));
+}
+
 #[test]
 fn claims_that_do_not_fit_a_certificate_are_refused() {
     let apps = (100..999).map(|number| app(&format!("app-{number}"))).collect();
@@ -125,8 +159,8 @@ fn claims_that_do_not_fit_a_certificate_are_refused() {
 }
 
 #[test]
-fn a_hundred_apps_fit() {
-    let apps = (100..200).map(|number| app(&format!("app-{number}"))).collect();
+fn as_many_apps_as_an_enclave_holds_fit_with_a_rule_and_assets_each() {
+    let apps = (100..228).map(|number| full_app(&format!("app-{number}"))).collect();
     assert!(Claims { apps, ..example() }.encode().is_ok());
 }
 
@@ -163,7 +197,11 @@ proptest! {
 fn any_claims() -> impl Strategy<Value = Claims> {
     let owners = proptest::collection::btree_set(any::<[u8; 32]>(), 0..4);
     let volume = proptest::option::of((any::<u64>(), any::<[u8; 32]>()));
-    let apps = proptest::collection::btree_map("[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", any_limits(), 0..4);
+    let apps = proptest::collection::btree_map(
+        "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?",
+        (any_limits(), any::<bool>()),
+        0..4,
+    );
     let anchor = proptest::option::of(any::<[u8; 32]>());
     (any::<[u8; 32]>(), any::<[u8; 16]>(), any::<u64>(), owners, volume, anchor, apps).prop_map(
         |(hash, id, told_time, owners, volume, anchor, apps)| Claims {
@@ -174,7 +212,7 @@ fn any_claims() -> impl Strategy<Value = Claims> {
             owners: owners.into_iter().collect(),
             volume: volume.map(|(epoch, root)| Volume { epoch, root }),
             freshness: anchor.map_or(Freshness::None, |identity| Freshness::Tpm { identity }),
-            apps: apps.into_iter().map(|(name, limits)| AppClaims { limits, ..app(&name) }).collect(),
+            apps: apps.into_iter().map(|(name, (limits, full))| any_app(&name, limits, full)).collect(),
         },
     )
 }
@@ -202,7 +240,24 @@ fn app(name: &str) -> AppClaims {
         limits: Limits::default(),
         environment: environment_hash([]),
         upgrade: UpgradePolicy::Owner,
-        egress: Egress::None,
+        network: NetworkPolicy::default(),
+        roots: None,
+        assets: None,
+        config: environment_hash([]),
+    }
+}
+
+fn any_app(name: &str, limits: Limits, full: bool) -> AppClaims {
+    let app = if full { full_app(name) } else { app(name) };
+    AppClaims { limits, ..app }
+}
+
+fn full_app(name: &str) -> AppClaims {
+    AppClaims {
+        network: NetworkPolicy::new(vec!["https://example.com".parse().unwrap()]).unwrap(),
+        roots: Some([0x20; 32]),
+        assets: Some(AssetsClaim { at: "/assets".to_owned(), hash: [0xa5; 32] }),
+        ..app(name)
     }
 }
 
@@ -217,6 +272,6 @@ fn example() -> Claims {
         owners: vec![[0x0a; 32]],
         volume: Some(Volume { epoch: 300, root: [0x40; 32] }),
         freshness: Freshness::Tpm { identity: [0x79; 32] },
-        apps: vec![app("hello")],
+        apps: vec![AppClaims { roots: None, ..full_app("hello") }],
     }
 }

@@ -4,9 +4,10 @@ use super::{
     TcbStatus, TrustAnchor, VerificationReport, app_of_host,
 };
 use crate::claims::VERSION;
-use crate::{Claims, Freshness, HASH_LEN, Volume, report_data};
-use cloister_api::AppName;
+use crate::{AppClaims, AssetsClaim, Claims, Freshness, HASH_LEN, Volume, report_data};
+use cloister_api::NetworkPolicy;
 use dcap_qvl::quote::EnclaveReport;
+use std::collections::BTreeSet;
 
 /// Makes every check of the policy. What a check needs and could not be extracted fails it.
 pub(super) fn compare(
@@ -33,9 +34,26 @@ pub(super) fn compare(
             claims.clone().and_then(|claims| certificate_code_hash(claims, extracted, observed)),
         ),
     ];
-    for (app, expected) in &policy.apps {
-        let outcome = claims.clone().and_then(|claims| code_hash(claims, app, expected));
-        checks.push(result(Check::CodeHash { app: app.clone() }, outcome));
+    let named: BTreeSet<_> =
+        policy.apps.keys().chain(policy.networks.keys()).chain(policy.assets.keys()).cloned().collect();
+    for name in named {
+        let app = claims
+            .clone()
+            .and_then(|claims| claims.app(&name).ok_or(format!("the enclave has no app {name}")));
+        if let Some(expected) = policy.apps.get(&name) {
+            let outcome = app.clone().and_then(|app| code_hash(app, expected));
+            checks.push(result(Check::CodeHash { app: name.clone() }, outcome));
+        }
+        let outcome = match policy.networks.get(&name) {
+            Some(most) => app.clone().and_then(|app| network(app, most)),
+            None => app.clone().map_or_else(not_asked, any_network),
+        };
+        checks.push(result(Check::NetworkRules { app: name.clone() }, outcome));
+        let outcome = match policy.assets.get(&name) {
+            Some(expected) => app.and_then(|app| assets(app, expected)),
+            None => app.map_or_else(not_asked, any_assets),
+        };
+        checks.push(result(Check::Assets { app: name }, outcome));
     }
     checks.extend([
         result(Check::Volume, claims.clone().and_then(|claims| volume(claims, presented.volume))),
@@ -179,14 +197,53 @@ fn certificate_code_hash(claims: &Claims, extracted: &Extracted, observed: &Obse
     }
 }
 
-fn code_hash(claims: &Claims, name: &AppName, expected: &[u8; HASH_LEN]) -> Compared {
-    match claims.app(name) {
-        Some(app) if app.code_hash == *expected => passed(hex::encode(expected)),
-        Some(app) => {
-            Err(format!("it is {}, and {} is expected", hex::encode(app.code_hash), hex::encode(expected)))
-        }
-        None => Err(format!("the enclave has no app {name}")),
+fn code_hash(app: &AppClaims, expected: &[u8; HASH_LEN]) -> Compared {
+    if app.code_hash != *expected {
+        let (found, expected) = (hex::encode(app.code_hash), hex::encode(expected));
+        return Err(format!("it is {found}, and {expected} is expected"));
     }
+    passed(hex::encode(expected))
+}
+
+fn network(app: &AppClaims, most: &NetworkPolicy) -> Compared {
+    let beyond = Vec::from_iter(most.beyond(&app.network).into_iter().map(ToString::to_string));
+    if beyond.is_empty() {
+        return passed(rules(app));
+    }
+    Err(format!("the policy does not allow {}; the app has {}", beyond.join(", "), rules(app)))
+}
+
+fn any_network(app: &AppClaims) -> Compared {
+    not_asked(format!("{}; this policy accepts any", rules(app)))
+}
+
+/// Plaintext is called what it is, whether or not the policy accepts it.
+fn rules(app: &AppClaims) -> String {
+    let rules = match app.network.rules() {
+        [] => "none: it opens no connections".to_owned(),
+        rules => Vec::from_iter(rules.iter().map(ToString::to_string)).join(", "),
+    };
+    let plaintext = if app.network.is_plaintext() { "; MAY SEND PLAINTEXT THROUGH THE HOST" } else { "" };
+    rules + plaintext
+}
+
+fn assets(app: &AppClaims, expected: &AssetsClaim) -> Compared {
+    match &app.assets {
+        Some(found) if found == expected => passed(shown(found)),
+        Some(found) => Err(format!("they are {}, and {} is expected", shown(found), shown(expected))),
+        None => Err(format!("it has none, and {} is expected", shown(expected))),
+    }
+}
+
+fn any_assets(app: &AppClaims) -> Compared {
+    match &app.assets {
+        Some(found) => not_asked(format!("{}; this policy accepts any", shown(found))),
+        None => not_asked("it has none"),
+    }
+}
+
+fn shown(assets: &AssetsClaim) -> String {
+    format!("{} at {}", hex::encode(assets.hash), assets.at)
 }
 
 /// The claims are as old as the quote, the present state is signed for this session: it cannot be the older one.

@@ -1,6 +1,6 @@
 use super::TcbStatus;
-use crate::HASH_LEN;
-use cloister_api::AppName;
+use crate::{AssetsClaim, HASH_LEN};
+use cloister_api::{AppName, NetworkPolicy};
 use std::collections::BTreeMap;
 
 /// What a relying party accepts.
@@ -13,6 +13,11 @@ pub struct Policy {
     pub tcb: Vec<TcbStatus>,
     /// SHA-256 of the `.wasm` that has to answer under each of these names.
     pub apps: BTreeMap<AppName, [u8; HASH_LEN]>,
+    /// The most that each of these apps may be allowed on the network: rules within these are accepted, also fewer or
+    /// narrower ones.
+    pub networks: BTreeMap<AppName, NetworkPolicy>,
+    /// The read-only files that each of these apps must have.
+    pub assets: BTreeMap<AppName, AssetsClaim>,
     /// The oldest state of the volume that is acceptable: a number of commits, such as the one of the last call whose
     /// result must not be forgotten.
     pub minimum_epoch: Option<u64>,
@@ -30,6 +35,8 @@ impl Policy {
             mrenclave,
             tcb: vec![TcbStatus::UpToDate],
             apps: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            assets: BTreeMap::new(),
             minimum_epoch: None,
             volume_root: None,
             freshness: FreshnessDemand::Any,
@@ -39,6 +46,18 @@ impl Policy {
     /// The same policy that expects this code under this app's name.
     pub fn with_app(mut self, name: AppName, code_hash: [u8; HASH_LEN]) -> Self {
         self.apps.insert(name, code_hash);
+        self
+    }
+
+    /// The same policy that accepts no network rule of this app beyond these.
+    pub fn with_network(mut self, name: AppName, most: NetworkPolicy) -> Self {
+        self.networks.insert(name, most);
+        self
+    }
+
+    /// The same policy that expects these assets of this app.
+    pub fn with_assets(mut self, name: AppName, assets: AssetsClaim) -> Self {
+        self.assets.insert(name, assets);
         self
     }
 

@@ -18,7 +18,7 @@ impl VerificationReport {
         self.checks.iter().all(|result| !matches!(result.outcome, Outcome::Failed { .. }))
     }
 
-    /// What became of a check; for [`Check::CodeHash`] with the app's name in it.
+    /// What became of a check; for checks of an app with its name in them.
     pub fn outcome(&self, check: &Check) -> Option<&Outcome> {
         self.checks.iter().find(|result| result.check == *check).map(|result| &result.outcome)
     }
@@ -127,6 +127,12 @@ pub enum Check {
     CodeHash {
         app: AppName,
     },
+    NetworkRules {
+        app: AppName,
+    },
+    Assets {
+        app: AppName,
+    },
     Volume,
     MinimumEpoch,
     VolumeRoot,
@@ -148,6 +154,8 @@ impl fmt::Display for Check {
             Self::SessionBinding => "session binding",
             Self::CertificateCodeHash => "code hash in the certificate",
             Self::CodeHash { app } => return write!(f, "code hash of {app}"),
+            Self::NetworkRules { app } => return write!(f, "network rules of {app}"),
+            Self::Assets { app } => return write!(f, "assets of {app}"),
             Self::Volume => "volume",
             Self::MinimumEpoch => "minimum epoch",
             Self::VolumeRoot => "volume root",

@@ -134,16 +134,6 @@ impl Case {
         case.sign();
         case
     }
-
-    /// Evidence that is right in every respect, over these claims.
-    fn claiming(claims: Claims) -> Self {
-        let mut case = Self::new();
-        case.claims = claims.encode().unwrap();
-        case.quote_as(case.enclave());
-        case.sign();
-        case.certificate = case.certificate_with(Some(CODE_HASH));
-        case
-    }
 }
 
 const TPM: [u8; 32] = [0x79; 32];

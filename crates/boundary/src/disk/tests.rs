@@ -1,99 +1,15 @@
 use super::*;
+use crate::lanes::LANES;
+use crate::lanes::scripted::{Scripted, Step};
 use cloister_volume::Disk as _;
 use proptest::prelude::*;
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-/// How a host treats one usercall.
-#[derive(Clone, Debug)]
-enum Step {
-    /// Moves this many bytes at most.
-    Moves(usize),
-    Fails(io::ErrorKind),
-}
-
-/// A host in this process: whole requests are answered by a function.
-struct Scripted {
-    buffer: Vec<u8>,
-    request: Vec<u8>,
-    answer: VecDeque<u8>,
-    serve: Box<dyn FnMut(DiskRequest<'_>) -> Vec<u8> + Send>,
-    /// Used up front to back; afterwards everything moves at once.
-    steps: VecDeque<Step>,
-    /// Bytes of the buffer that were taken already.
-    taken: RefCell<Vec<bool>>,
-}
-
-impl fmt::Debug for Scripted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Scripted")
-    }
-}
-
-impl Scripted {
-    fn new(serve: impl FnMut(DiskRequest<'_>) -> Vec<u8> + Send + 'static) -> Self {
-        Self {
-            buffer: vec![0xee; LANE_LEN],
-            request: Vec::new(),
-            answer: VecDeque::new(),
-            serve: Box::new(serve),
-            steps: VecDeque::new(),
-            taken: RefCell::new(vec![false; LANE_LEN]),
-        }
-    }
-
-    fn after(steps: impl IntoIterator<Item = Step>, answer: Vec<u8>) -> Self {
-        let mut scripted = Self::new(move |_| answer.clone());
-        scripted.steps.extend(steps);
-        scripted
-    }
-
-    fn step(&mut self, offered: usize) -> io::Result<usize> {
-        match self.steps.pop_front() {
-            Some(Step::Moves(most)) => Ok(most.min(offered)),
-            Some(Step::Fails(kind)) => Err(kind.into()),
-            None => Ok(offered),
-        }
-    }
-}
-
-impl Lane for Scripted {
-    fn put(&mut self, at: usize, bytes: &[u8]) {
-        self.buffer[at..at + bytes.len()].copy_from_slice(bytes);
-    }
-
-    fn take(&self, at: usize, into: &mut [u8]) {
-        let part = at..at + into.len();
-        for taken in &mut self.taken.borrow_mut()[part.clone()] {
-            assert!(!*taken, "a byte of host memory is taken twice");
-            *taken = true;
-        }
-        into.copy_from_slice(&self.buffer[part]);
-    }
-
-    fn write(&mut self, part: Range<usize>) -> io::Result<usize> {
-        let count = self.step(part.len())?;
-        self.request.extend_from_slice(&self.buffer[part][..count]);
-        if let Some((prefix, payload)) = self.request.split_first_chunk()
-            && decode_length(*prefix) == Ok(payload.len())
-        {
-            self.answer.extend((self.serve)(DiskRequest::decode(payload).unwrap()));
-            self.request.clear();
-        }
-        Ok(count)
-    }
-
-    fn read(&mut self, part: Range<usize>) -> io::Result<usize> {
-        let count = self.step(part.len())?.min(self.answer.len());
-        self.taken.borrow_mut().fill(false);
-        for (into, byte) in self.buffer[part].iter_mut().zip(self.answer.drain(..count)) {
-            *into = byte;
-        }
-        Ok(count)
-    }
+/// A host whose disk answers requests with these bytes.
+fn scripted(mut serve: impl FnMut(DiskRequest<'_>) -> Vec<u8> + Send + 'static) -> Scripted {
+    Scripted::new(move |payload| serve(DiskRequest::decode(payload).unwrap()))
 }
 
 fn frame(response: DiskResponse<'_>) -> Vec<u8> {
@@ -111,7 +27,7 @@ fn requests_arrive_and_answers_come_back() {
     let mut into = vec![0; 2 * BLOCK_LEN];
     let contents: Vec<u8> = (0..into.len()).map(|i| (i % 251) as u8).collect();
     let theirs = contents.clone();
-    let mut lane = Scripted::new(move |request| match request {
+    let mut lane = scripted(move |request| match request {
         READ_TWO => frame(DiskResponse::Data(&theirs)),
         DiskRequest::Size => frame(DiskResponse::Size(77)),
         DiskRequest::Write { block: 9, data } if data == theirs => frame(DiskResponse::Done),
@@ -194,7 +110,7 @@ fn anything_but_the_answer_asked_for_is_invalid() {
 fn lanes() -> Lanes<Scripted> {
     fn open() -> io::Result<Scripted> {
         let mut blocks = vec![0; 300 * BLOCK_LEN];
-        Ok(Scripted::new(move |request| match request {
+        Ok(scripted(move |request| match request {
             DiskRequest::Read { block, count } if block + count <= 300 => {
                 let start = block as usize * BLOCK_LEN;
                 frame(DiskResponse::Data(&blocks[start..start + count as usize * BLOCK_LEN]))
@@ -262,7 +178,7 @@ fn threads_use_lanes_of_their_own_and_wait_when_all_are_taken() {
     static OPENED: AtomicUsize = AtomicUsize::new(0);
     fn open() -> io::Result<Scripted> {
         OPENED.fetch_add(1, Ordering::Relaxed);
-        Ok(Scripted::new(|_| {
+        Ok(scripted(|_| {
             std::thread::sleep(Duration::from_millis(20));
             frame(DiskResponse::Size(1))
         }))

@@ -1,5 +1,10 @@
 mod disk;
+mod sockets;
 
+pub(crate) use sockets::{Socket, look_up};
+
+use crate::connection::Connection;
+use crate::net::TcpSocket;
 use crate::{HostError, TpmFault};
 use cloister_frames::{QuoteRequest, QuoteResponse};
 use std::io;
@@ -122,13 +127,25 @@ impl Listener {
     pub async fn accept(&self) -> io::Result<Stream> {
         let (stream, _) = self.0.accept().await?;
         stream.set_nodelay(true)?;
-        Ok(Stream(stream))
+        Ok(Stream(Kind::Accepted(stream)))
     }
 }
 
 /// A connection.
 #[derive(Debug)]
-pub struct Stream(TcpStream);
+pub struct Stream(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Accepted(TcpStream),
+    Lent(Connection),
+}
+
+impl Stream {
+    pub(crate) fn of(socket: TcpSocket) -> Self {
+        Self(Kind::Lent(Connection::new(socket)))
+    }
+}
 
 impl AsyncRead for Stream {
     fn poll_read(
@@ -136,21 +153,33 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        match &mut self.0 {
+            Kind::Accepted(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Kind::Lent(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, data)
+        match &mut self.0 {
+            Kind::Accepted(stream) => Pin::new(stream).poll_write(cx, data),
+            Kind::Lent(stream) => Pin::new(stream).poll_write(cx, data),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        match &mut self.0 {
+            Kind::Accepted(stream) => Pin::new(stream).poll_flush(cx),
+            Kind::Lent(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        match &mut self.0 {
+            Kind::Accepted(stream) => Pin::new(stream).poll_shutdown(cx),
+            Kind::Lent(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 mod net;
 mod reactor;
 mod service;
+mod sockets;
 #[allow(unsafe_code, reason = "usercalls hand raw addresses of host memory to the host")]
 mod usercalls;
 
 pub use net::{Listener, Stream};
 pub use service::{Disk, Quotes, Tpm, configuration};
+pub(crate) use sockets::{Socket, look_up};
 
 use crate::HostError;
 

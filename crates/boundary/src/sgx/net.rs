@@ -1,5 +1,8 @@
-use super::reactor::{Direction, Source};
+use super::reactor::Source;
 use super::usercalls;
+use crate::connection::Connection;
+use crate::net::TcpSocket;
+use crate::readiness::Direction;
 use cloister_frames::LISTEN_PREFIX;
 use std::future::poll_fn;
 use std::io;
@@ -27,23 +30,38 @@ impl Listener {
     /// As the host says.
     pub async fn accept(&self) -> io::Result<Stream> {
         let fd = poll_fn(|cx| self.0.poll(Direction::Read, cx, || usercalls::accept(self.0.fd()))).await?;
-        Source::new(fd).map(Stream)
+        Source::new(fd).map(|source| Stream(Kind::Accepted(source)))
     }
 }
 
 /// A connection.
 #[derive(Debug)]
-pub struct Stream(Source);
+pub struct Stream(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Accepted(Source),
+    Lent(Connection),
+}
+
+impl Stream {
+    pub(crate) fn of(socket: TcpSocket) -> Self {
+        Self(Kind::Lent(Connection::new(socket)))
+    }
+}
 
 impl AsyncRead for Stream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let fd = self.0.fd();
+        let source = match &mut self.0 {
+            Kind::Accepted(source) => source,
+            Kind::Lent(connection) => return Pin::new(connection).poll_read(cx, buffer),
+        };
         let unfilled = buffer.initialize_unfilled();
-        match self.0.poll(Direction::Read, cx, || usercalls::read(fd, unfilled)) {
+        match source.poll(Direction::Read, cx, || usercalls::read(source.fd(), unfilled)) {
             Poll::Ready(Ok(length)) => {
                 buffer.advance(length);
                 Poll::Ready(Ok(()))
@@ -55,15 +73,24 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.poll(Direction::Write, cx, || usercalls::write(self.0.fd(), data))
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Kind::Accepted(source) => {
+                source.poll(Direction::Write, cx, || usercalls::write(source.fd(), data))
+            }
+            Kind::Lent(connection) => Pin::new(connection).poll_write(cx, data),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            // TLS has said that it ends, and the whole connection is closed next.
+            Kind::Accepted(_) => Poll::Ready(Ok(())),
+            Kind::Lent(connection) => Pin::new(connection).poll_shutdown(cx),
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! One thread waits at the host's readiness stream and wakes the tasks whose sockets changed.
 
 use super::usercalls::{self, Fd};
+use crate::readiness::{Direction, Registry, State};
 use cloister_frames::{EVENT_LEN, Event, READINESS, SHUTDOWN_FD};
-use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, ready};
 use tokio::sync::watch;
 
 /// Opens the readiness stream and starts the thread.
@@ -22,13 +22,6 @@ pub(super) async fn shutdown_requested() {
     let _ = requested.wait_for(|&requested| requested).await;
 }
 
-/// Which half of a socket.
-#[derive(Clone, Copy)]
-pub(super) enum Direction {
-    Read,
-    Write,
-}
-
 /// A socket whose readiness is watched. Dropping it closes the socket.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -42,18 +35,17 @@ impl Source {
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] where the host gives a number that is in use: two sockets would share it.
     pub(super) fn new(fd: Fd) -> io::Result<Self> {
-        let state = Arc::new(State::default());
-        let mut sources = lock(&REACTOR.sources);
-        if fd == SHUTDOWN_FD || sources.contains_key(&fd) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the host gave a number that is in use"));
-        }
-        sources.insert(fd, Arc::clone(&state));
-        drop(sources);
-        Ok(Self { fd, state })
+        let state = if fd == SHUTDOWN_FD { None } else { REACTOR.sources.insert(fd) };
+        let in_use = || io::Error::new(io::ErrorKind::InvalidData, "the host gave a number that is in use");
+        Ok(Self { fd, state: state.ok_or_else(in_use)? })
     }
 
     pub(super) fn fd(&self) -> Fd {
         self.fd
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
     }
 
     /// Does `operation` once the socket is ready for it.
@@ -64,13 +56,10 @@ impl Source {
         mut operation: impl FnMut() -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         loop {
-            let seen = match self.state.half(direction).ready(cx) {
-                Some(seen) => seen,
-                None => return Poll::Pending,
-            };
+            let seen = ready!(self.state.poll_ready(direction, cx));
             match operation() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.state.half(direction).blocked(seen);
+                    self.state.blocked(direction, seen);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => return Poll::Ready(done),
@@ -82,62 +71,18 @@ impl Source {
 impl Drop for Source {
     fn drop(&mut self) {
         // Forgotten before it is closed: the host may give the number again at once.
-        lock(&REACTOR.sources).remove(&self.fd);
+        REACTOR.sources.remove(self.fd);
         usercalls::close(self.fd);
     }
 }
 
-#[derive(Debug, Default)]
-struct State {
-    read: Mutex<Half>,
-    write: Mutex<Half>,
-}
-
-impl State {
-    fn half(&self, direction: Direction) -> MutexGuard<'_, Half> {
-        lock(match direction {
-            Direction::Read => &self.read,
-            Direction::Write => &self.write,
-        })
-    }
-}
-
-#[derive(Debug, Default)]
-struct Half {
-    /// Events so far. An event between an operation and its `WouldBlock` must not be forgotten.
-    events: u64,
-    /// The count at which the socket blocked.
-    blocked_at: Option<u64>,
-    waker: Option<Waker>,
-}
-
-impl Half {
-    /// The count of events, if the socket may be ready; else the task will be woken.
-    fn ready(&mut self, cx: &mut Context<'_>) -> Option<u64> {
-        if self.blocked_at == Some(self.events) {
-            self.waker = Some(cx.waker().clone());
-            return None;
-        }
-        Some(self.events)
-    }
-
-    fn blocked(&mut self, seen: u64) {
-        self.blocked_at = Some(seen);
-    }
-
-    fn event(&mut self) -> Option<Waker> {
-        self.events = self.events.wrapping_add(1);
-        self.waker.take()
-    }
-}
-
 struct Reactor {
-    sources: Mutex<HashMap<Fd, Arc<State>>>,
+    sources: Registry,
     shutdown: watch::Sender<bool>,
 }
 
 static REACTOR: LazyLock<Reactor> =
-    LazyLock::new(|| Reactor { sources: Mutex::default(), shutdown: watch::Sender::new(false) });
+    LazyLock::new(|| Reactor { sources: Registry::default(), shutdown: watch::Sender::new(false) });
 
 fn wait_for_events(fd: Fd) {
     let mut buffer = [0; EVENTS_AT_ONCE * EVENT_LEN];
@@ -160,17 +105,7 @@ fn deliver(bytes: &[u8; EVENT_LEN]) {
         REACTOR.shutdown.send_replace(true);
         return;
     }
-    let Some(state) = lock(&REACTOR.sources).get(&event.fd).cloned() else { return };
-    for (changed, direction) in [(event.readable, Direction::Read), (event.writable, Direction::Write)] {
-        let waker = if changed { state.half(direction).event() } else { None };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    REACTOR.sources.deliver(event.fd, event.readable, event.writable);
 }
 
 const EVENTS_AT_ONCE: usize = 256;

@@ -1,5 +1,5 @@
 use super::usercalls::{self, Fd, HostLane};
-use crate::disk::Lanes;
+use crate::lanes::Lanes;
 use crate::{HostError, TpmFault};
 use cloister_frames::{
     CONFIGURATION, DISK, MAX_TPM_MESSAGE, QUOTES, QuoteRequest, QuoteResponse, TPM, decode_length,

@@ -1,7 +1,7 @@
 //! Usercalls with bounds: what `std` does with an abort, an allocation in host memory for each call, or a panic, is an
 //! error here, and the buffer in host memory is kept.
 
-use crate::disk::{LANE_LEN, Lane};
+use crate::lanes::{LANE_LEN, Lane};
 use std::cell::RefCell;
 use std::fmt;
 use std::io;

@@ -3,10 +3,14 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use cloister_api::{EvidenceRequest, EvidenceResponse, VolumeState};
+use cloister_api::{
+    AppDescription, AppSummary, EvidenceRequest, EvidenceResponse, NetworkPolicy, RunEnd, RunTag, VolumeState,
+};
 use cloister_attestation::*;
 use cloister_client::{Client, Endpoint, Measurement, Policy, TrustAnchor};
 use http::{Request, Response, StatusCode};
+use http_body_util::channel::Channel;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -46,6 +50,8 @@ pub struct FakeEnclave {
     pub alpn: Vec<Vec<u8>>,
     pub tls_version: &'static rustls::SupportedProtocolVersion,
     /// Method and path of every request, in order.
+    /// Headers with settings that came so far.
+    pub settings: Arc<Mutex<Vec<String>>>,
     pub requests: Arc<Mutex<Vec<String>>>,
     /// Key fingerprints of the certificates that clients showed.
     pub clients: Arc<Mutex<Vec<[u8; 32]>>>,
@@ -70,7 +76,10 @@ impl FakeEnclave {
                 limits: Default::default(),
                 environment: environment_hash([]),
                 upgrade: UpgradePolicy::Owner,
-                egress: Egress::None,
+                network: NetworkPolicy::default(),
+                roots: None,
+                assets: None,
+                config: environment_hash([]),
             }],
         };
         let mut enclave = Self {
@@ -85,6 +94,7 @@ impl FakeEnclave {
             alpn: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             tls_version: &rustls::version::TLS13,
             requests: Arc::default(),
+            settings: Arc::default(),
             clients: Arc::default(),
         };
         enclave.quote_as(|_| {});
@@ -155,6 +165,7 @@ impl FakeEnclave {
         let io = TokioIo::new(stream);
         if http2 {
             let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .max_header_list_size(64 << 10)
                 .serve_connection(io, service)
                 .await;
         } else {
@@ -166,9 +177,14 @@ impl FakeEnclave {
         self,
         request: Request<Incoming>,
         stream: Shared,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
+    ) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
         let line = format!("{} {}", request.method(), request.uri().path());
         self.requests.lock().unwrap().push(line.clone());
+        if line == "POST /v1/apps/echo/run" {
+            return Ok(echo(request));
+        }
+        let settings = request.headers().get(cloister_api::SETTINGS_HEADER);
+        self.settings.lock().unwrap().extend(settings.and_then(|text| text.to_str().ok()).map(str::to_owned));
         let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let response = if line == "POST /v1/evidence" {
             let request: EvidenceRequest = serde_json::from_slice(&body).unwrap();
@@ -179,7 +195,7 @@ impl FakeEnclave {
         } else {
             (self.answer)(&line, &body)
         };
-        Ok(response.map(Full::new))
+        Ok(response.map(|body| Full::new(body).boxed_unsync()))
     }
 
     fn tls_configuration(&self) -> Arc<ServerConfig> {
@@ -203,12 +219,71 @@ impl FakeEnclave {
     }
 }
 
+/// A command that writes to its standard output what it reads, while it reads it.
+fn echo(request: Request<Incoming>) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    let (mut sender, answer) = Channel::<Bytes, Infallible>::new(1);
+    let mut body = request.into_body();
+    tokio::spawn(async move {
+        let frame = |tag: RunTag, bytes: &[u8]| [&tag.head(bytes.len() as u32)[..], bytes].concat().into();
+        while let Some(Ok(piece)) = body.frame().await {
+            // HTTP/2 may end a body with an empty piece.
+            if let Ok(bytes) = piece.into_data()
+                && !bytes.is_empty()
+            {
+                sender.send_data(frame(RunTag::Stdout, &bytes)).await.unwrap();
+            }
+        }
+        let end =
+            RunEnd { exit_code: 3, fuel: 1, wall_us: 2, code_hash: hex::encode(CODE_HASH), epoch: Some(77) };
+        let end = serde_json::to_vec(&end).unwrap();
+        sender.send_data(frame(RunTag::End, &end)).await.unwrap();
+    });
+    let mut response = Response::new(answer.boxed_unsync());
+    response.headers_mut().insert("content-type", cloister_api::RUN.parse().unwrap());
+    response
+}
+
 /// A response with this status, media type and body.
 pub fn response(status: u16, media_type: &str, body: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = Response::new(body.into());
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     response.headers_mut().insert("content-type", media_type.parse().unwrap());
     response
+}
+
+/// JSON texts, one a line.
+pub fn lines<T: serde::Serialize>(events: &[T]) -> String {
+    events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect()
+}
+
+/// An app with this code.
+pub fn description(code_hash: &str) -> AppDescription {
+    AppDescription {
+        summary: AppSummary {
+            name: "hello".parse().unwrap(),
+            code_hash: code_hash.to_owned(),
+            size: 1,
+            owner: String::new(),
+        },
+        wit: String::new(),
+        limits: Default::default(),
+        environment: Vec::new(),
+        config: Vec::new(),
+        directories: Vec::new(),
+        network: NetworkPolicy::default(),
+        sends_plaintext: false,
+        roots: None,
+        assets: None,
+        serves_http: false,
+        runs: false,
+        imports: Vec::new(),
+        exports: Vec::new(),
+        code_bytes: 0,
+        compile_ms: 0,
+        storage: Default::default(),
+        total: Default::default(),
+        functions: Default::default(),
+    }
 }
 
 /// A TLS stream that its server still can ask for exporters while HTTP runs over it.

@@ -24,7 +24,8 @@ Exit codes:
   4  verification refused: not the enclave, code or hardware that you accept
   5  request refused by the enclave (4xx): unknown app, wrong arguments, not your key
   6  the call failed in the guest: trap, fuel, a limit, time
-  7  the server failed (5xx), or answered what is not the protocol";
+  7  the server failed (5xx), or answered what is not the protocol
+`cloister run` ends with the exit code of the command that it ran, and with 134 where that trapped.";
 
 pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -41,7 +42,9 @@ pub(super) const DEPLOY_EXAMPLES: &str = "\
 Examples:
   cloister deploy hello.wasm
   cloister deploy target/wasm32-wasip2/release/my_app.wasm --name my-app --fuel 100M --memory 128MiB
-  cloister deploy ledger.wasm --storage 2GiB --files 100000
+  cloister deploy ledger.wasm --max-storage 2GiB --max-files 100000
+  cloister deploy site.wasm --assets ./public --files ./seed --dir /data::/var/data
+  cloister deploy weather.wasm --allow https://api.example.com --allow lookup://*.example.com
   API_KEY=secret cloister deploy hello.wasm --env API_KEY --env LANG=en --timeout 5s";
 
 pub(super) const REPLACE_EXAMPLES: &str = "\
@@ -59,6 +62,15 @@ Examples:
   cloister call hello greet '\"World\"' --code-hash $(cloister hash --quiet hello.wasm)
 
 The result goes to standard output, what the call cost to standard error.";
+
+pub(super) const RUN_EXAMPLES: &str = "\
+Examples:
+  cloister run report
+  cloister run sort --env LANG=C < unsorted.txt > sorted.txt
+  cloister run tool --stats -- --verbose input.txt
+
+Ends with the command's own exit code, and with 134 where it trapped or reached a limit. Where it did not run at all,
+with the codes of all commands.";
 
 pub(super) const APPS_EXAMPLES: &str = "\
 Examples:
@@ -80,6 +92,8 @@ Examples:
   cloister verify enclave.example.com --mrenclave HEX
   cloister verify --app hello --code-hash HEX --mrenclave HEX
   cloister verify --mrenclave HEX --allow-simulated ROOT_FINGERPRINT
+  cloister verify --app site --assets $(cloister assets-hash --quiet ./public) --mrenclave HEX
+  cloister verify --app weather --allow https://api.example.com --mrenclave HEX
   cloister verify --min-epoch 1042 --freshness tpm:IDENTITY
 
 Exit code 4 if the enclave is refused.";
@@ -87,7 +101,13 @@ Exit code 4 if the enclave is refused.";
 pub(super) const LOGS_EXAMPLES: &str = "\
 Examples:
   cloister logs hello
-  cloister logs hello | tail";
+  cloister logs hello | tail
+  cloister logs hello --follow";
+
+pub(super) const EGRESS_EXAMPLES: &str = "\
+Examples:
+  cloister egress weather
+  cloister egress weather --format json | jq '.requests[].host'";
 
 pub(super) const METRICS_EXAMPLES: &str = "\
 Examples:
@@ -110,6 +130,11 @@ pub(super) const HASH_EXAMPLES: &str = "\
 Examples:
   cloister hash hello.wasm
   cloister profile set default --pin hello=$(cloister hash --quiet hello.wasm)";
+
+pub(super) const ASSETS_HASH_EXAMPLES: &str = "\
+Examples:
+  cloister assets-hash ./public
+  cloister verify --app site --assets $(cloister assets-hash --quiet ./public)::/www";
 
 pub(super) const IMAGE_EXAMPLES: &str = "\
 Examples:

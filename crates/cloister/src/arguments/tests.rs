@@ -43,9 +43,9 @@ fn deploy_takes_limits_and_environment() {
         "2s",
         "--result-size",
         "1KiB",
-        "--storage",
+        "--max-storage",
         "2GiB",
-        "--files",
+        "--max-files",
         "70",
         "--env",
         "A=b=c",
@@ -154,4 +154,61 @@ fn a_backup_goes_to_a_file_and_comes_back_to_a_folder_or_a_file() {
     };
     assert!(restore.force && restore.state.is_none() && restore.volume.is_some());
     assert!(parse(&["volume", "backup"]).is_err(), "a name is needed");
+}
+
+#[test]
+fn deploy_takes_directories_network_and_assets() {
+    let line = [
+        "deploy",
+        "a.wasm",
+        "--dir",
+        "/data::/d:ro",
+        "--dir",
+        ".",
+        "--files",
+        "seed",
+        "--assets",
+        "public::/www",
+        "--config-var",
+        "K=V",
+        "--allow",
+        "https://a.example:443",
+        "--allow",
+        "tcp://10.0.0.0/8:5432",
+        "--roots",
+        "ca.pem",
+    ];
+    let Command::Replace(replace) = parse(&[&["replace"], &line[1..]].concat()).unwrap().command else {
+        panic!()
+    };
+    assert_eq!(replace.files.directories.len(), 2);
+    assert_eq!(replace.files.files.as_deref(), Some(std::path::Path::new("seed")));
+    assert_eq!(replace.files.assets.unwrap().at.as_deref(), Some("/www"));
+    assert_eq!(replace.network.allow[0].to_string(), "https://a.example");
+    assert_eq!((replace.network.allow.len(), replace.config_var.len()), (2, 1));
+    assert!(replace.network.roots.is_some() && replace.limits.files.is_none());
+    let error = parse(&["deploy", "a.wasm", "--allow", "tcp://10.0.0.1/8:1"]).unwrap_err().to_string();
+    assert!(error.contains("10.0.0.0/8"), "{error}");
+}
+
+#[test]
+fn run_takes_arguments_after_two_dashes() {
+    let cli = parse(&["run", "tool", "--env", "A=1", "--stats", "--", "--verbose", "-x", "file"]).unwrap();
+    let Command::Run(run) = cli.command else { panic!("not run") };
+    assert_eq!(
+        (run.arguments, run.environment.len(), run.stats),
+        (vec!["--verbose".to_owned(), "-x".to_owned(), "file".to_owned()], 1, true)
+    );
+    let Command::Run(run) = parse(&["run", "tool", "file", "-3"]).unwrap().command else { panic!("not run") };
+    assert_eq!(run.arguments, ["file", "-3"]);
+}
+
+#[test]
+fn demands_on_an_app_need_its_name() {
+    let hash = "ab".repeat(32);
+    assert!(parse(&["verify", "--allow", "none"]).is_err());
+    assert!(parse(&["verify", "--assets", &hash]).is_err());
+    let cli = parse(&["verify", "--app", "a", "--assets", &hash, "--allow", "https://a.com"]).unwrap();
+    let Command::Verify(verify) = cli.command else { panic!("not verify") };
+    assert_eq!((verify.assets.unwrap().at.as_str(), verify.allow.len()), ("/assets", 1));
 }

@@ -1,8 +1,10 @@
-//! Commands of owners: `deploy`, `replace`, `apps`, `describe`, `remove`, `logs`, `metrics`.
+//! Commands of owners: `deploy`, `replace`, `apps`, `describe`, `remove`, `logs`, `egress`, `metrics`.
 
 use super::session::{Connection, Target};
 use super::upload::{Mode, Upload};
-use crate::arguments::{DeployArguments, DescribeArguments, LogsArguments, RemoveArguments};
+use crate::arguments::{
+    DeployArguments, DescribeArguments, EgressArguments, Format, LogsArguments, RemoveArguments,
+};
 use crate::failure::Failure;
 use crate::output::{self, Printer, printable};
 use crate::progress::Progress;
@@ -68,8 +70,40 @@ pub(crate) async fn logs(
     arguments: &LogsArguments,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    let text = Connection::open(settings, Target::Owner).await?.logs(&arguments.app).await?;
+    let connection = Connection::open(settings, Target::Owner).await?;
+    if arguments.follow {
+        return follow(&connection, arguments, printer).await;
+    }
+    let text = connection.logs(&arguments.app).await?;
     printer.result(&json!({ "app": arguments.app, "text": text }), || printable(&text).into_owned())
+}
+
+/// Prints what is there and what comes, as it comes; in JSON one text a line.
+async fn follow(
+    connection: &Connection,
+    arguments: &LogsArguments,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let mut log = connection.follow_logs(&arguments.app).await?;
+    let mut text = output::TextPieces::default();
+    while let Some(piece) = connection.next_log(&mut log).await? {
+        let text = text.push(&piece);
+        match printer.format {
+            Format::Json => printer.raw(&format!("{}\n", json!({ "app": arguments.app, "text": text })))?,
+            Format::Text => printer.raw(&printable(&text))?,
+        }
+    }
+    Ok(())
+}
+
+/// Lists what an app sent.
+pub(crate) async fn egress(
+    settings: &Settings,
+    arguments: &EgressArguments,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let log = Connection::open(settings, Target::Owner).await?.egress(&arguments.app).await?;
+    printer.result(&log, || output::egress(&log))
 }
 
 /// Prints the counters.

@@ -1,7 +1,9 @@
 //! Commands that need no enclave: `hash`, `completions`, `profile`.
 
+use super::upload::failed;
 use crate::arguments::{
-    Cli, CompletionsArguments, GlobalArguments, HashArguments, ProfileCommand, ProfileSetArguments,
+    AssetsHashArguments, Cli, CompletionsArguments, GlobalArguments, HashArguments, ProfileCommand,
+    ProfileSetArguments,
 };
 use crate::failure::{Failure, FileAction, near};
 use crate::output::Printer;
@@ -9,6 +11,7 @@ use crate::profile::{self, Profile, ProfileError, ProfileFile};
 use crate::quantity::{Digest, Size};
 use crate::settings::{Host, profile_path};
 use clap::CommandFactory;
+use cloister_client::Tree;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -25,6 +28,20 @@ pub(crate) fn hash(arguments: &HashArguments, printer: &Printer) -> Result<(), F
     let name = arguments.file.display().to_string();
     printer.result(&json!({ "file": name, "sha256": digest, "size": size }), || {
         if printer.quiet { format!("{digest}\n") } else { format!("{digest}  {name}  ({})\n", Size(size)) }
+    })
+}
+
+/// Prints the hash of a directory as assets; under `--quiet` the digest alone.
+pub(crate) fn assets_hash(arguments: &AssetsHashArguments, printer: &Printer) -> Result<(), Failure> {
+    let tree = Tree::list(&arguments.directory).map_err(failed)?;
+    let Some(hash) = tree.assets_hash().map_err(failed)? else {
+        return Err(Failure::usage(format!("there are no files in {}", arguments.directory.display())));
+    };
+    let (hash, name) = (Digest(hash), arguments.directory.display().to_string());
+    let value = json!({ "directory": name, "assets": hash, "files": tree.files(), "bytes": tree.bytes() });
+    printer.result(&value, || match printer.quiet {
+        true => format!("{hash}\n"),
+        false => format!("{hash}  {name}  ({} files, {})\n", tree.files(), Size(tree.bytes())),
     })
 }
 

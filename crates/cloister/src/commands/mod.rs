@@ -7,6 +7,7 @@ mod input;
 mod keys;
 mod local;
 mod restore;
+mod run;
 mod serve;
 mod session;
 mod upload;
@@ -17,24 +18,28 @@ use crate::arguments::{Cli, Command, GlobalArguments, VolumeCommand};
 use crate::failure::Failure;
 use crate::output::Printer;
 use crate::settings::Settings;
+use std::process::ExitCode;
 use upload::Mode;
 
-/// Does what the command line asks. `typed` are its options without the environment.
-pub(crate) fn run(cli: &Cli, typed: &GlobalArguments, printer: &Printer) -> Result<(), Failure> {
-    match &cli.command {
+/// Does what the command line asks. `typed` are its options without the environment. The code is that of success, or of a
+/// command that ran.
+pub(crate) fn run(cli: &Cli, typed: &GlobalArguments, printer: &Printer) -> Result<ExitCode, Failure> {
+    let done = match &cli.command {
         Command::Serve(arguments) => serve::serve(arguments, printer),
         Command::Keygen(arguments) => keys::keygen(arguments, printer),
         Command::Hash(arguments) => local::hash(arguments, printer),
+        Command::AssetsHash(arguments) => local::assets_hash(arguments, printer),
         Command::Image(command) => image::image(command, typed, printer),
         Command::Profile(command) => local::profile(command, &cli.global, typed, printer),
         Command::Volume(VolumeCommand::Restore(arguments)) => restore::restore(arguments, printer),
         Command::Completions(arguments) => local::completions(arguments, printer),
-        _ => remote(cli, printer),
-    }
+        _ => return remote(cli, printer),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// The commands that talk to an enclave.
-fn remote(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
+fn remote(cli: &Cli, printer: &Printer) -> Result<ExitCode, Failure> {
     let mut global = cli.global.clone();
     if let Command::Verify(arguments) = &cli.command
         && arguments.address.is_some()
@@ -45,7 +50,8 @@ fn remote(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Internal(format!("cannot start: {error}")))?;
     runtime.block_on(async {
-        match &cli.command {
+        let done = match &cli.command {
+            Command::Run(arguments) => return run::run(arguments, &settings, printer).await,
             Command::Deploy(arguments) => admin::upload(Mode::Deploy, arguments, &settings, printer).await,
             Command::Replace(arguments) => admin::upload(Mode::Replace, arguments, &settings, printer).await,
             Command::Apps => admin::apps(&settings, printer).await,
@@ -60,7 +66,9 @@ fn remote(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
             }
             Command::Call(arguments) => call::call(arguments, &settings, printer).await,
             Command::Verify(arguments) => verify::verify(arguments, &settings, printer).await,
+            Command::Egress(arguments) => admin::egress(&settings, arguments, printer).await,
             other => Err(Failure::Internal(format!("{other:?} is no command of an enclave"))),
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     })
 }

@@ -7,11 +7,13 @@ use crate::failure::{Failure, FileAction, HOW_TO_PIN};
 use crate::progress::Progress;
 use crate::settings::{Host, Settings, default_key_path};
 use cloister_api::{
-    AppDescription, AppList, AppName, CallResponse, CheckEvent, Removal, VolumeState, VolumeStatistics,
+    AppDescription, AppList, AppName, CallResponse, CheckEvent, EgressLog, NetworkPolicy, Removal,
+    RunRequest, VolumeState, VolumeStatistics,
 };
 use cloister_client::{
-    Backup, BackupChunk, Check, Client, ClientError, Collateral, DeployProgress, Endpoint, Identity,
-    Measurement, Outcome, Policy, Session, Timeouts, TrustAnchor, VerificationReport, VolumeCheck,
+    AppClaims, AssetsClaim, Backup, BackupChunk, Check, Client, ClientError, Collateral, DeployProgress,
+    Endpoint, Identity, LogStream, Measurement, Outcome, Policy, Run, RunOutput, Session, Stdin, Timeouts,
+    TrustAnchor, VerificationReport, VolumeCheck,
 };
 use std::fs;
 use std::net::IpAddr;
@@ -34,11 +36,31 @@ pub(crate) struct Connection {
     host: Host,
 }
 
+/// What an app may be at most, beside its code.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Demands {
+    pub(crate) network: Option<NetworkPolicy>,
+    pub(crate) assets: Option<AssetsClaim>,
+}
+
+impl Demands {
+    fn of(self, mut policy: Policy, app: Option<&AppName>) -> Policy {
+        let Some(app) = app else { return policy };
+        if let Some(network) = self.network {
+            policy = policy.with_network(app.clone(), network);
+        }
+        if let Some(assets) = self.assets {
+            policy = policy.with_assets(app.clone(), assets);
+        }
+        policy
+    }
+}
+
 /// What came of looking at an enclave.
 #[derive(Debug)]
 pub(crate) enum Appraisal {
-    /// With the volume as it is now; an enclave may keep nothing.
-    Accepted(VerificationReport, Option<VolumeState>),
+    /// With the volume as it is now, where the enclave keeps anything, and with its apps.
+    Accepted(VerificationReport, Option<VolumeState>, Vec<AppClaims>),
     Refused(VerificationReport, Failure),
 }
 
@@ -62,15 +84,20 @@ impl Connection {
 
     /// Connects and verifies, and keeps the report also where the enclave is refused. With an app, under the app's own
     /// host name, so that its certificate has to name the app's code too.
-    pub(crate) async fn appraise(settings: &Settings, app: Option<&AppName>) -> Result<Appraisal, Failure> {
+    pub(crate) async fn appraise(
+        settings: &Settings,
+        app: Option<&AppName>,
+        demands: Demands,
+    ) -> Result<Appraisal, Failure> {
         let identity = settings.key.as_deref().map(keys::identity).transpose()?;
-        let client = client(settings, app, identity)?;
+        let client = client_with(settings, demands.of(policy(settings, app), app), identity)?;
         match client.connect(&endpoint(&settings.host, app)).await {
             Ok(session) => {
                 let volume = session.volume();
                 let volume =
                     volume.map(|state| VolumeState { epoch: state.epoch, root: hex::encode(state.root) });
-                Ok(Appraisal::Accepted(session.report().clone(), volume))
+                let apps = session.claims().apps.clone();
+                Ok(Appraisal::Accepted(session.report().clone(), volume, apps))
             }
             Err(ClientError::Refused(refused)) => {
                 let report = (*refused.report).clone();
@@ -86,14 +113,14 @@ impl Connection {
         upload: Upload,
         progress: &mut Progress,
     ) -> Result<AppDescription, Failure> {
-        let Upload { name, wasm, settings } = upload;
+        let Upload { name, contents, settings } = upload;
         let report = |step| match step {
             DeployProgress::Uploaded { sent, total } => progress.uploaded(sent, total),
             DeployProgress::Enclave(event) => progress.event(&event),
         };
         let result = match mode {
-            Mode::Deploy => self.session.deploy(&name, wasm.into(), &settings, report).await,
-            Mode::Replace => self.session.replace(&name, wasm.into(), &settings, report).await,
+            Mode::Deploy => self.session.deploy(&name, contents, &settings, report).await,
+            Mode::Replace => self.session.replace(&name, contents, &settings, report).await,
         };
         result.map_err(|error| self.failed(error))
     }
@@ -104,6 +131,36 @@ impl Connection {
 
     pub(crate) async fn describe(&self, app: &AppName) -> Result<AppDescription, Failure> {
         self.session.describe(app).await.map_err(|error| self.failed(error))
+    }
+
+    pub(crate) async fn run(
+        &self,
+        app: &AppName,
+        request: &RunRequest,
+        stdin: Stdin,
+    ) -> Result<Run<'_>, Failure> {
+        self.session.run(app, request, stdin).await.map_err(|error| self.failed(error))
+    }
+
+    /// What a command that runs does next. That it trapped or reached a limit is a failure of its own.
+    pub(crate) async fn next_output(&self, run: &mut Run<'_>) -> Result<RunOutput, Failure> {
+        run.next().await.map_err(|error| match self.failed(error) {
+            Failure::Problem { problem, help } => Failure::ended(problem, help),
+            other => other,
+        })
+    }
+
+    pub(crate) async fn follow_logs(&self, app: &AppName) -> Result<LogStream<'_>, Failure> {
+        self.session.follow_logs(app).await.map_err(|error| self.failed(error))
+    }
+
+    pub(crate) async fn next_log(&self, log: &mut LogStream<'_>) -> Result<Option<Vec<u8>>, Failure> {
+        let next = log.next().await.map_err(|error| self.failed(error))?;
+        Ok(next.map(|piece| piece.to_vec()))
+    }
+
+    pub(crate) async fn egress(&self, app: &AppName) -> Result<EgressLog, Failure> {
+        self.session.egress(app).await.map_err(|error| self.failed(error))
     }
 
     pub(crate) async fn remove(&self, app: &AppName) -> Result<Removal, Failure> {
@@ -181,8 +238,11 @@ enum Phase {
 }
 
 fn client(settings: &Settings, app: Option<&AppName>, identity: Option<Identity>) -> Result<Client, Failure> {
-    let mut client =
-        Client::new(policy(settings, app)).with_timeouts(Timeouts { idle: IDLE, ..Timeouts::default() });
+    client_with(settings, policy(settings, app), identity)
+}
+
+fn client_with(settings: &Settings, policy: Policy, identity: Option<Identity>) -> Result<Client, Failure> {
+    let mut client = Client::new(policy).with_timeouts(Timeouts { idle: IDLE, ..Timeouts::default() });
     if let Some(identity) = identity {
         client = client.with_identity(identity);
     }
@@ -264,7 +324,10 @@ fn failure(error: ClientError, host: &str, phase: Phase) -> Failure {
             reasons: vec![format!("it does not answer as an enclave does: {reason}")],
             help: Some("is it a Cloister enclave? --host or the profile says where to connect".to_owned()),
         },
-        ClientError::CodeHash { .. } => Failure::OtherCode { reason: error.to_string() },
+        ClientError::CodeHash { .. } | ClientError::Assets { .. } => {
+            Failure::OtherCode { reason: error.to_string() }
+        }
+        ClientError::Tree(error) => super::upload::failed(error),
         ClientError::Problem(problem) => Failure::problem(*problem),
         ClientError::Unreachable { source, .. } => {
             Failure::Connect { host: host(), reason: source.to_string() }
@@ -308,6 +371,10 @@ fn advice(report: &VerificationReport) -> Option<&'static str> {
         Check::CodeHash { .. } => {
             Some("`cloister hash FILE` prints the hash of a .wasm; --code-hash or the profile says which is accepted")
         }
+        Check::NetworkRules { .. } => {
+            Some("its owner allowed it more than you accept: --allow says what is fine, each rule by itself")
+        }
+        Check::Assets { .. } => Some("`cloister assets-hash DIR` prints the hash of a directory; --assets says which is accepted"),
         Check::MinimumEpoch => Some(
             "ask its operator whether a backup was restored, and which; a lower --min-epoch accepts the older state, in \
              which later writes never happened",

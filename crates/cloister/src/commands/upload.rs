@@ -3,7 +3,10 @@
 use crate::arguments::{DeployArguments, EnvironmentArgument, LimitArguments};
 use crate::failure::{Failure, FileAction};
 use crate::quantity::Size;
-use cloister_api::{AppName, DeploySettings, EnvironmentVariable, Limits, MAX_SETTINGS};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use cloister_api::{AppName, DeploySettings, EnvironmentVariable, Limits, MAX_SETTINGS, NetworkPolicy};
+use cloister_client::{Tree, TreeError};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -15,34 +18,47 @@ pub(crate) enum Mode {
     Replace,
 }
 
-/// A component and what its deployer decides about it.
+/// A component, what comes with it, and what its deployer decides about it.
 #[derive(Debug)]
 pub(crate) struct Upload {
     pub(crate) name: AppName,
-    pub(crate) wasm: Vec<u8>,
+    pub(crate) contents: cloister_client::Upload,
     pub(crate) settings: DeploySettings,
 }
 
 impl Upload {
-    /// Reads the component and settles name, limits and environment.
+    /// Reads the component, lists the directories, and settles name, limits and everything else.
     pub(crate) fn prepare(arguments: &DeployArguments) -> Result<Self, Failure> {
         let name = match &arguments.name {
             Some(name) => name.clone(),
             None => name_of(&arguments.file)?,
         };
+        let here = |name: &str| std::env::var(name).ok();
+        let (files, network) = (&arguments.files, &arguments.network);
         let settings = DeploySettings {
             limits: limits(&arguments.limits),
-            environment: environment(&arguments.environment, |name| std::env::var(name).ok())?,
+            environment: variables("--env", &arguments.environment, here)?,
+            config: variables("--config-var", &arguments.config_var, here)?,
+            directories: files.directories.iter().map(|argument| argument.0.clone()).collect(),
+            network: NetworkPolicy::new(network.allow.clone())
+                .map_err(|error| Failure::usage(error.to_string()))?,
+            roots: network.roots.as_deref().map(roots).transpose()?.unwrap_or_default(),
+            assets_at: files.assets.as_ref().and_then(|assets| assets.at.clone()),
         };
         let encoded = serde_json::to_vec(&settings).map_err(|e| Failure::Internal(e.to_string()))?;
         if encoded.len() > MAX_SETTINGS {
             return Err(Failure::usage(format!(
-                "the limits and environment take {}, and {} is the most",
+                "limits, environment, network rules and root certificates take {}, and {} is the most",
                 Size(encoded.len() as u64),
                 Size(MAX_SETTINGS as u64)
             )));
         }
-        Ok(Self { name, wasm: read(&arguments.file)?, settings })
+        let contents = cloister_client::Upload {
+            wasm: read(&arguments.file)?.into(),
+            files: files.files.as_deref().map(tree).transpose()?,
+            assets: files.assets.as_ref().map(|assets| tree(&assets.directory)).transpose()?,
+        };
+        Ok(Self { name, contents, settings })
     }
 }
 
@@ -74,7 +90,9 @@ fn limits(arguments: &LimitArguments) -> Limits {
     }
 }
 
-fn environment(
+/// The variables of this option, each once; those without a value as they are `here`.
+pub(crate) fn variables(
+    option: &str,
     arguments: &[EnvironmentArgument],
     here: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<EnvironmentVariable>, Failure> {
@@ -85,13 +103,13 @@ fn environment(
             EnvironmentArgument::Inherit(name) => EnvironmentVariable {
                 name: name.clone(),
                 value: here(name).ok_or_else(|| Failure::Usage {
-                    what: format!("--env {name}: no such variable here, or it is not UTF-8"),
-                    help: Some(format!("set it, or write --env {name}=VALUE")),
+                    what: format!("{option} {name}: no such variable here, or it is not UTF-8"),
+                    help: Some(format!("set it, or write {option} {name}=VALUE")),
                 })?,
             },
         };
         if variables.iter().any(|other| other.name == variable.name) {
-            return Err(Failure::usage(format!("--env {} is given twice", variable.name)));
+            return Err(Failure::usage(format!("{option} {} is given twice", variable.name)));
         }
         variables.push(variable);
     }
@@ -111,6 +129,37 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         )));
     }
     Ok(wasm)
+}
+
+/// A directory whose files are uploaded. An empty one is a mistake: a bundle cannot tell it from none.
+fn tree(directory: &Path) -> Result<Tree, Failure> {
+    let tree = Tree::list(directory).map_err(failed)?;
+    if tree.files() == 0 {
+        return Err(Failure::usage(format!("there are no files in {}", directory.display())));
+    }
+    Ok(tree)
+}
+
+/// The failure of a directory that cannot be uploaded.
+pub(crate) fn failed(error: TreeError) -> Failure {
+    match error {
+        TreeError::Unreadable { path, source } => Failure::File { action: FileAction::Read, path, source },
+        other => Failure::usage(other.to_string()),
+    }
+}
+
+/// The certificates in a PEM file, DER in base64.
+fn roots(path: &Path) -> Result<Vec<String>, Failure> {
+    let unreadable = |source| Failure::File { action: FileAction::Read, path: path.to_owned(), source };
+    let text = std::fs::read(path).map_err(unreadable)?;
+    let not_one = |why: String| Failure::usage(format!("{} has no certificates: {why}", path.display()));
+    let blocks = pem::parse_many(text).map_err(|error| not_one(error.to_string()))?;
+    let certificates = blocks.iter().filter(|block| block.tag() == "CERTIFICATE");
+    let certificates: Vec<_> = certificates.map(|block| BASE64_STANDARD.encode(block.contents())).collect();
+    if certificates.is_empty() {
+        return Err(not_one("a PEM file of certificates is wanted".to_owned()));
+    }
+    Ok(certificates)
 }
 
 /// Longest DNS label (RFC 1035, section 2.3.4), which an app's name is.
@@ -176,11 +225,34 @@ mod tests {
     fn the_environment_is_given_or_inherited_once() {
         let parse = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
         let here = |name: &str| (name == "HERE").then(|| "value".to_owned());
-        let variables = environment(&parse(&["A=1", "HERE", "B="]), here).unwrap();
-        let pairs: Vec<_> = variables.iter().map(|v| (v.name.as_str(), v.value.as_str())).collect();
+        let found = variables("--env", &parse(&["A=1", "HERE", "B="]), here).unwrap();
+        let pairs: Vec<_> = found.iter().map(|v| (v.name.as_str(), v.value.as_str())).collect();
         assert_eq!(pairs, [("A", "1"), ("HERE", "value"), ("B", "")]);
-        assert!(environment(&parse(&["GONE"]), here).unwrap_err().to_string().contains("GONE"));
-        assert!(environment(&parse(&["A=1", "A=2"]), here).unwrap_err().to_string().contains("twice"));
+        assert!(variables("--env", &parse(&["GONE"]), here).unwrap_err().to_string().contains("GONE"));
+        assert!(variables("--env", &parse(&["A=1", "A=2"]), here).unwrap_err().to_string().contains("twice"));
+    }
+
+    #[test]
+    fn certificates_come_from_pem() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let certificate = pem::encode(&pem::Pem::new("CERTIFICATE", vec![1, 2, 3]));
+        let key = pem::encode(&pem::Pem::new("PRIVATE KEY", vec![4]));
+        std::fs::write(&path, format!("{certificate}{key}{certificate}")).unwrap();
+        assert_eq!(roots(&path).unwrap(), ["AQID", "AQID"]);
+        std::fs::write(&path, key).unwrap();
+        assert!(roots(&path).unwrap_err().to_string().contains("no certificates"));
+        assert!(roots(Path::new("/nonexistent/ca.pem")).unwrap_err().to_string().contains("cannot read"));
+    }
+
+    #[test]
+    fn directories_need_files() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(tree(folder.path()).unwrap_err().to_string().contains("no files in"));
+        std::fs::write(folder.path().join("a"), "x").unwrap();
+        assert_eq!(tree(folder.path()).unwrap().files(), 1);
+        let failure = tree(Path::new("/nonexistent/d")).unwrap_err();
+        assert!(failure.to_string().starts_with("cannot read /nonexistent/d: "), "{failure}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One app's part of the volume.
 
-use super::{Record, Storage, StorageError};
+use super::assets::Assets;
+use super::{Record, Storage, StorageError, Upload};
 use cloister_api::{AppName, Limits, StorageUsage};
 use cloister_filesystem::Filesystem;
 use cloister_runtime as runtime;
@@ -9,11 +10,12 @@ use cloister_volume::{Dataset, Quota};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// The files and the keys of one app. Clones share them.
+/// The files, the keys and the assets of one app. Clones share them.
 #[derive(Clone)]
 pub(crate) struct AppStorage {
     pub(super) filesystem: Filesystem,
     pub(super) keys: Namespace,
+    pub(super) assets: Option<Arc<Assets>>,
 }
 
 impl AppStorage {
@@ -84,8 +86,8 @@ impl std::fmt::Debug for AppStorage {
 }
 
 impl Storage {
-    /// The storage of an app that has one. At most one may be open of each app: a second would not see what the
-    /// first does.
+    /// The storage of an app that has one, without its assets. At most one may be open of each app: a second would not
+    /// see what the first does.
     pub(super) fn open_app(&self, name: &AppName, record: &Record) -> Result<AppStorage, StorageError> {
         let dataset = self.volume.dataset(&dataset_name(name))?.ok_or(StorageError::NoDataset)?;
         self.over_dataset(name, dataset, record)
@@ -106,17 +108,28 @@ impl Storage {
         }
     }
 
-    /// Empty storage for a new app. What an app of this name may have left behind is removed.
-    pub(super) fn create_app(&self, name: &AppName, record: &Record) -> Result<AppStorage, StorageError> {
+    /// Storage for a new app: the uploaded files and no keys. What an app of this name may have left behind is removed.
+    pub(super) fn create_app(&self, upload: &Upload, record: &Record) -> Result<AppStorage, StorageError> {
+        let name = upload.name();
+        let filesystem = match upload.files_tree() {
+            Some(filesystem) => filesystem,
+            None => self.create_tree(name, &record.limits)?,
+        };
+        let keys = self.namespace(name, filesystem.dataset(), record)?;
+        Ok(AppStorage { filesystem, keys, assets: None })
+    }
+
+    /// An empty tree for a new app. What an app of this name may have left behind is removed, its keys too.
+    pub(super) fn create_tree(&self, name: &AppName, limits: &Limits) -> Result<Filesystem, StorageError> {
         self.clear_app(name)?;
         let dataset = {
             let operation = self.volume.begin();
-            self.volume.create_dataset(&operation, &dataset_name(name), quota(&record.limits))?
+            self.volume.create_dataset(&operation, &dataset_name(name), quota(limits))?
         };
-        self.over_dataset(name, dataset, record)
+        Ok(Filesystem::open(dataset)?)
     }
 
-    /// The same storage under other limits. What it holds beyond them stays; it cannot grow.
+    /// The same files and keys under other limits. What they hold beyond them stays; they cannot grow.
     pub(super) fn limit_app(
         &self,
         name: &AppName,
@@ -128,7 +141,7 @@ impl Storage {
             app.dataset().set_quota(&operation, quota(&record.limits))?;
         }
         let keys = self.namespace(name, app.dataset(), record)?;
-        Ok(AppStorage { filesystem: app.filesystem.clone(), keys })
+        Ok(AppStorage { filesystem: app.filesystem.clone(), keys, assets: None })
     }
 
     /// Removes an app's files and keys, and says what they were. Keys that damage keeps on the disk are not counted; no
@@ -157,7 +170,7 @@ impl Storage {
         record: &Record,
     ) -> Result<AppStorage, StorageError> {
         let keys = self.namespace(name, &dataset, record)?;
-        Ok(AppStorage { filesystem: Filesystem::open(dataset)?, keys })
+        Ok(AppStorage { filesystem: Filesystem::open(dataset)?, keys, assets: None })
     }
 
     /// The key is the dataset's, so values die with it.

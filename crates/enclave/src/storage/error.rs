@@ -36,6 +36,10 @@ pub(crate) enum StorageError {
     FileTooLarge { size: u64, most: u64 },
     #[error("the component in the volume is not the one that was deployed")]
     OtherComponent,
+    #[error("a file of the upload has other bytes than it announced")]
+    IncompleteFile,
+    #[error(transparent)]
+    Assets(#[from] cloister_attestation::AssetsOutOfOrder),
     #[error("the app's part of the volume is not there")]
     NoDataset,
     #[error("the app's component was deployed once and is refused now: {0}")]

@@ -113,7 +113,8 @@ impl Files {
     }
 }
 
-fn write_all(node: &Node, mut at: u64, mut bytes: &[u8]) -> Result<(), StorageError> {
+/// Writes all of the bytes at an offset.
+pub(super) fn write_all(node: &Node, mut at: u64, mut bytes: &[u8]) -> Result<(), StorageError> {
     while !bytes.is_empty() {
         let written = node.write_at(at, bytes)?;
         if written == 0 {

@@ -1,22 +1,22 @@
 //! Deploying, replacing and removing, so that a power cut at any moment leaves all of it or nothing.
 
 use super::app::AppStorage;
-use super::{Record, Storage, StorageError};
+use super::assets::AssetsRecord;
+use super::{Record, Storage, StorageError, Upload};
 use cloister_api::{AppName, StorageUsage};
 use cloister_runtime::Program;
 
-/// A component that was written and belongs to no app yet.
-#[derive(Clone, Debug)]
+/// A component that was written with all that came with it, and belongs to no app yet. Dropping it removes it, blocking.
+#[derive(Debug)]
 pub(crate) struct Staged {
-    name: AppName,
-    generation: String,
+    upload: Upload,
     code_hash: [u8; 32],
     size: u64,
 }
 
 impl Staged {
     pub(super) fn generation(&self) -> &str {
-        &self.generation
+        self.upload.generation()
     }
 
     pub(super) fn code_hash(&self) -> [u8; 32] {
@@ -26,41 +26,24 @@ impl Staged {
     pub(super) fn size(&self) -> u64 {
         self.size
     }
+
+    pub(super) fn assets(&self) -> Option<AssetsRecord> {
+        self.upload.assets()
+    }
 }
 
-impl Storage {
-    /// Writes a component and what compiling made of it. Nothing refers to it until [`install`](Self::install).
+impl Upload {
+    /// Writes the component and what compiling made of it. Nothing refers to it until [`Storage::install`].
     ///
     /// # Errors
     /// [`StorageError`]; nothing is kept then.
-    pub(crate) fn stage(
-        &self,
-        name: &AppName,
-        wasm: &[u8],
-        program: &Program,
-    ) -> Result<Staged, StorageError> {
-        let mut generation = [0; 8];
-        cloister_tee::random(&mut generation)?;
-        let staged = Staged {
-            name: name.clone(),
-            generation: hex::encode(generation),
-            code_hash: program.code_hash(),
-            size: wasm.len() as u64,
-        };
-        let written = self.write_component(&staged, wasm, program);
-        if written.is_err() {
-            self.discard(&staged);
-        }
-        written.map(|()| staged)
+    pub(crate) fn stage(self, wasm: &[u8], program: &Program) -> Result<Staged, StorageError> {
+        self.storage().write_component(&self, wasm, program)?;
+        Ok(Staged { code_hash: program.code_hash(), size: wasm.len() as u64, upload: self })
     }
+}
 
-    /// Removes a component that is not going to be installed. What cannot be removed now is when the enclave starts.
-    pub(crate) fn discard(&self, staged: &Staged) {
-        let _ = self.remove_component(&staged.name, &staged.generation);
-        // Only where it is empty: it is, where the app was to be a new one.
-        let _ = self.files.remove_empty_directory(&app_path(&staged.name));
-    }
-
+impl Storage {
     /// Makes an app of a staged component, in memory: with `before`'s data where it replaces it, else with none.
     /// [`Installation::keep`] makes it durable; without that, all is as before when the answer is dropped.
     ///
@@ -72,13 +55,15 @@ impl Storage {
         record: &'a Record,
         before: Option<(&'a AppStorage, &'a Record)>,
     ) -> Result<Installation<'a>, StorageError> {
-        let name = staged.name.clone();
         let mut installation =
             Installation { storage: self, staged, record, before, app: None, is_kept: false };
-        installation.app = Some(match before {
-            Some((app, _)) => self.limit_app(&name, app, record)?,
-            None => self.create_app(&name, record)?,
-        });
+        let upload = &installation.staged.upload;
+        let mut app = match before {
+            Some((app, _)) => self.limit_app(upload.name(), app, record)?,
+            None => self.create_app(upload, record)?,
+        };
+        app.assets = upload.assets_tree().and_then(|tree| self.assets(record, tree));
+        installation.app = Some(app);
         Ok(installation)
     }
 
@@ -103,26 +88,40 @@ impl Storage {
     /// [`StorageError`]: what is left is removed when the enclave starts next, or the name is used again.
     pub(crate) fn purge(&self, name: &AppName) -> Result<StorageUsage, StorageError> {
         let removed = self.clear_app(name)?;
+        for generation in self.generations(name) {
+            self.remove_assets(&generation)?;
+        }
         // Last, so that whatever is left can be found.
         self.files.remove_directory(&app_path(name))?;
         self.commit_now()?;
         Ok(removed)
     }
 
-    fn write_component(&self, staged: &Staged, wasm: &[u8], program: &Program) -> Result<(), StorageError> {
+    fn write_component(&self, upload: &Upload, wasm: &[u8], program: &Program) -> Result<(), StorageError> {
         let artifact = program.artifact(&self.seal)?;
         self.files.make_directory(APPS)?;
-        self.files.make_directory(&app_path(&staged.name))?;
-        self.files.write(&wasm_path(&staged.name, &staged.generation), &[wasm])?;
-        self.files.write(&artifact_path(&staged.name, &staged.generation), &artifact.parts())?;
+        self.files.make_directory(&app_path(upload.name()))?;
+        self.files.write(&wasm_path(upload.name(), upload.generation()), &[wasm])?;
+        self.files.write(&artifact_path(upload.name(), upload.generation()), &artifact.parts())?;
         // The large part of it, before others have to wait.
         self.commit_now()?;
         Ok(())
     }
 
-    fn remove_component(&self, name: &AppName, generation: &str) -> Result<(), StorageError> {
+    pub(super) fn remove_component(&self, name: &AppName, generation: &str) -> Result<(), StorageError> {
         self.files.remove(&wasm_path(name, generation))?;
         self.files.remove(&artifact_path(name, generation))
+    }
+
+    /// Removes an app's directory where there is nothing in it.
+    pub(super) fn remove_app_directory(&self, name: &AppName) -> Result<(), StorageError> {
+        self.files.remove_empty_directory(&app_path(name))
+    }
+
+    /// Every generation of which there is a component in an app's directory.
+    pub(super) fn generations(&self, name: &AppName) -> Vec<String> {
+        let files = self.files.list(&app_path(name)).unwrap_or_default();
+        files.iter().filter_map(|file| file.strip_suffix(COMPONENT)).map(str::to_owned).collect()
     }
 }
 
@@ -150,30 +149,35 @@ impl Installation<'_> {
     /// # Errors
     /// [`StorageError`]; all is as before then.
     pub(crate) fn keep(mut self) -> Result<(), StorageError> {
-        let Self { storage, staged, record, before, .. } = &self;
-        storage.files.replace(&record_path(&staged.name), &[&record.encode()?])?;
-        storage.commit_now()?;
-        if let Some((_, old)) = before {
-            // What stays is removed when the enclave starts.
-            let _ = storage.remove_component(&staged.name, &old.generation);
-        }
+        let name = self.staged.upload.name().clone();
+        self.storage.files.replace(&record_path(&name), &[&self.record.encode()?])?;
+        self.storage.commit_now()?;
         self.is_kept = true;
+        self.staged.upload.mark_installed();
+        if let Some((app, old)) = self.before {
+            // What stays is removed when the enclave starts.
+            let _ = self.storage.remove_component(&name, &old.generation);
+            match &app.assets {
+                Some(assets) => assets.retire(),
+                None => drop(self.storage.remove_assets(&old.generation)),
+            }
+        }
         Ok(())
     }
 
     fn undo(&self) -> Result<(), StorageError> {
         let Self { storage, staged, before, .. } = self;
+        let name = staged.upload.name();
         match before {
             Some((app, record)) => {
-                storage.files.replace(&record_path(&staged.name), &[&record.encode()?])?;
-                storage.limit_app(&staged.name, app, record)?;
+                storage.files.replace(&record_path(name), &[&record.encode()?])?;
+                storage.limit_app(name, app, record)?;
             }
             None => {
-                storage.files.remove(&record_path(&staged.name))?;
-                storage.clear_app(&staged.name)?;
+                storage.files.remove(&record_path(name))?;
+                storage.clear_app(name)?;
             }
         }
-        storage.discard(staged);
         Ok(())
     }
 }
@@ -183,6 +187,7 @@ impl Drop for Installation<'_> {
         if !self.is_kept {
             // It failed since the disk fails, and then this may too; the next start finds what is left.
             let _ = self.undo();
+            // The upload goes after it, with whatever of it is left.
         }
     }
 }
@@ -204,12 +209,14 @@ pub(super) fn counters_path(name: &AppName) -> String {
 }
 
 pub(super) fn wasm_path(name: &AppName, generation: &str) -> String {
-    format!("{APPS}/{name}/{generation}.wasm")
+    format!("{APPS}/{name}/{generation}{COMPONENT}")
 }
 
 pub(super) fn artifact_path(name: &AppName, generation: &str) -> String {
     format!("{APPS}/{name}/{generation}.artifact")
 }
 
+/// What the names of components end with.
+const COMPONENT: &str = ".wasm";
 /// The directory of all apps' directories.
 pub(super) const APPS: &str = "apps";

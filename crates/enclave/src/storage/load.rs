@@ -51,12 +51,20 @@ impl Storage {
         // Only the enclave writes here, and it writes names of apps alone.
         let names: BTreeSet<AppName> = names.iter().filter_map(|name| name.parse().ok()).collect();
         let mut loaded = Loaded::default();
+        let mut generations = BTreeSet::new();
         for name in &names {
             match self.load_app(runtime, name) {
-                Ok(Some(app)) => loaded.apps.push(app),
+                Ok(Some(app)) => {
+                    generations.insert(app.record.generation.clone());
+                    loaded.apps.push(app);
+                }
                 // Power went while it was deployed or removed, and nobody was told that it is there.
                 Ok(None) => drop(self.purge(name)),
-                Err(affected) => loaded.affected.push((name.clone(), *affected)),
+                Err(affected) => {
+                    generations.extend(self.generations(name));
+                    generations.extend(affected.record.as_ref().map(|record| record.generation.clone()));
+                    loaded.affected.push((name.clone(), *affected));
+                }
             }
         }
         let nobodys = self.volume.datasets().into_iter().filter_map(|summary| app_of_dataset(&summary.name));
@@ -64,6 +72,7 @@ impl Storage {
             // What cannot be removed takes room, and nobody can name it.
             let _ = self.clear_app(&name);
         }
+        self.tidy_assets(&generations);
         self.commit_now()?;
         Ok(loaded)
     }
@@ -92,11 +101,18 @@ impl Storage {
                 return Err(Box::new(Affected { record: None, storage: None, what }));
             }
         };
-        let storage = match self.open_app(name, &record) {
+        let mut storage = match self.open_app(name, &record) {
             Ok(storage) => storage,
             Err(error) => {
                 let what = format!("its files: {error}");
                 return Err(Box::new(Affected { record: Some(record), storage: None, what }));
+            }
+        };
+        storage.assets = match self.open_assets(&record) {
+            Ok(assets) => assets,
+            Err(error) => {
+                let what = format!("its assets: {error}");
+                return Err(Box::new(Affected { record: Some(record), storage: Some(storage), what }));
             }
         };
         match self.program(runtime, name, &record) {
@@ -166,7 +182,7 @@ impl Storage {
     }
 }
 
-/// Bytes of a record: settings come in a header of 16 KiB. Counters have a line of some 200 bytes for each function that
+/// Bytes of a record: settings come in a header of 48 KiB. Counters have a line of some 200 bytes for each function that
 /// was called, of at most 10,000.
 const MAX_RECORD: u64 = 4 << 20;
 /// Bytes of an artifact: what fits the pool.

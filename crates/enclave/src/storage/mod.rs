@@ -9,17 +9,20 @@
 //! | `/apps/<name>/counters` | what its calls did, JSON |
 //! | `/apps/<name>/<generation>.wasm`, `.artifact` | the component, and what compiling made of it |
 //!
-//! A dataset `app:<name>` has the app's files, and a dataset for all apps their keys and values. A record is replaced
-//! by a rename, after everything that it names was written, so an app is there wholly or not at all.
+//! A dataset `app:<name>` has the app's files, a dataset `assets:<generation>` the read-only files that came with the
+//! component, and a dataset for all apps their keys and values. A record is replaced by a rename, after everything that
+//! it names was written, so an app is there wholly or not at all.
 
 mod anchor;
 mod app;
+mod assets;
 mod committer;
 mod error;
 mod files;
 mod install;
 mod load;
 mod record;
+mod upload;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +31,8 @@ pub(crate) use app::{AppStorage, app_of_dataset};
 pub(crate) use error::StorageError;
 pub(crate) use install::Staged;
 pub(crate) use load::{Affected, Loaded, LoadedApp};
-pub(crate) use record::Record;
+pub(crate) use record::{AppSettings, Record};
+pub(crate) use upload::{Destination, Upload};
 
 use cloister_api::Configuration;
 use cloister_attestation::{Freshness, TlsKey, Volume as VolumeClaim};

@@ -2,9 +2,9 @@
 
 use super::install::{Installation, artifact_path, counters_path, record_path, wasm_path};
 use super::*;
-use cloister_api::{AppName, FunctionCounters, KeyFingerprint, Limits};
-use cloister_filesystem::{Follow, OpenHow};
-use cloister_runtime::{Program, Runtime, Settings};
+use cloister_api::{AppName, Directory, FunctionCounters, KeyFingerprint, Limits};
+use cloister_filesystem::{Filesystem, Follow, FsError, OpenHow};
+use cloister_runtime::{Access, Program, Runtime, Settings};
 use cloister_volume::{
     BLOCK, DiskFailure, DiskOperationKind, FailureEffect, Fate, FaultyDisk, MemoryDisk, Part,
 };
@@ -80,8 +80,7 @@ async fn what_was_not_kept_never_was() {
     let storage = start(&disk);
     let (staged, record) = stage(&storage, "new", ADD);
     drop(storage.install(staged, &record, None).unwrap());
-    let (staged, _) = stage(&storage, "staged", ADD);
-    storage.discard(&staged);
+    drop(stage(&storage, "staged", ADD));
     assert_nothing_is_left(&storage);
 
     let before = deploy(&storage, "app", ADD);
@@ -89,8 +88,8 @@ async fn what_was_not_kept_never_was() {
     let (staged, record) = stage(&storage, "app", SUB);
     drop(storage.install(staged, &record, Some((&app.storage, &before))).unwrap());
     // One that power takes after it was staged.
-    stage(&storage, "app", SUB);
-    stage(&storage, "other", SUB);
+    std::mem::forget(stage(&storage, "app", SUB));
+    std::mem::forget(stage(&storage, "other", SUB));
     storage.commit().await.unwrap();
 
     let storage = start(&disk.fork());
@@ -191,6 +190,133 @@ async fn a_disk_that_fails_leaves_all_as_it_was() {
     assert_eq!(storage.files.list("apps").unwrap(), ["app"]);
 }
 
+#[tokio::test]
+async fn files_and_assets_come_with_a_component() {
+    let disk = disk();
+    let storage = start(&disk);
+    let record = deploy_bundle(&storage, "app", ADD, b"first");
+    let expected = cloister_attestation::ContentsHash::new();
+    let mut hash = cloister_attestation::AssetsHash::new();
+    hash.add("css/empty", 0, &expected.finish()).unwrap();
+    hash.add("css/site", 5, &cloister_attestation::sha256(b"first")).unwrap();
+    let claim = record.assets_claim().unwrap();
+    assert_eq!((claim.at.as_str(), Some(claim.hash)), ("/assets", hash.finish()));
+
+    let storage = start(&disk.fork());
+    let loaded = storage.load(&runtime()).unwrap();
+    let [app] = &loaded.apps[..] else { panic!("{loaded:?}") };
+    assert_eq!(app.record, record);
+    let description = app.storage.assets().unwrap();
+    assert_eq!((description.files, description.bytes, description.at.as_str()), (2, 5, "/assets"));
+    assert_eq!(asset(&app.storage).unwrap(), b"first");
+    assert_eq!(read(&app.storage, "data/seed"), b"seed");
+    assert_eq!(app.storage.usage().unwrap().files, 2, "a directory and a file");
+    let preopens = app.storage.preopens(&app.record);
+    let seen: Vec<_> = preopens.iter().map(|p| (p.guest_path.as_str(), p.path.as_str(), p.access)).collect();
+    assert_eq!(seen, [("/", "/", Access::ReadWrite), ("/assets", "/", Access::ReadOnly)]);
+}
+
+#[tokio::test]
+async fn directories_are_as_the_record_says() {
+    let storage = start(&disk());
+    deploy(&storage, "app", ADD);
+    let app = storage.load(&runtime()).unwrap().apps.remove(0);
+    assert!(app.storage.preopens(&app.record).is_empty());
+    let mut record = app.record.clone();
+    record.directories = vec![
+        Directory { path: "/".into(), guest: ".".into(), read_only: true },
+        Directory { path: "/data".into(), guest: "/d".into(), read_only: false },
+    ];
+    let preopens = app.storage.preopens(&record);
+    let seen: Vec<_> = preopens.iter().map(|p| (p.guest_path.as_str(), p.path.as_str(), p.access)).collect();
+    assert_eq!(seen, [(".", "/", Access::ReadOnly), ("/d", "/data", Access::ReadWrite)]);
+}
+
+#[tokio::test]
+async fn a_replacement_has_its_own_assets_and_calls_under_way_keep_theirs() {
+    let storage = start(&disk());
+    let first = deploy_bundle(&storage, "app", ADD, b"first");
+    let old = storage.load(&runtime()).unwrap().apps.remove(0);
+    let mut upload = storage.upload(&old.name, &Limits::default()).unwrap();
+    asset_files(&mut upload, b"second");
+    let second = replace_with(&storage, &old.storage, &first, upload).unwrap();
+    assert_ne!(second.assets, first.assets);
+    assert_eq!(asset(&old.storage).unwrap(), b"first", "a call under way");
+    assert_eq!(assets_datasets(&storage), 2);
+    let old_storage = old.storage.clone();
+    drop((old, old_storage));
+    while assets_datasets(&storage) > 1 {
+        tokio::task::yield_now().await;
+    }
+    let app = storage.load(&runtime()).unwrap().apps.remove(0);
+    assert_eq!(asset(&app.storage).unwrap(), b"second");
+    assert_eq!(read(&app.storage, "data/seed"), b"seed", "files stay");
+
+    let third = replace(&storage, &app.storage, &app.record, SUB).unwrap();
+    assert_eq!(third.assets, None);
+    drop(app);
+    while assets_datasets(&storage) > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_ends_early_leaves_nothing() {
+    let disk = disk();
+    let storage = start(&disk);
+    let limits = Limits::default();
+    let mut upload = storage.upload(&name("app"), &limits).unwrap();
+    upload.file(Destination::Files, "a/b", 3).unwrap();
+    upload.contents(b"12").unwrap();
+    assert!(matches!(upload.file(Destination::Assets, "c", 0), Err(StorageError::IncompleteFile)));
+    assert!(matches!(upload.contents(b"34"), Err(StorageError::IncompleteFile)));
+    upload.contents(b"3").unwrap();
+    assert!(matches!(upload.contents(b"4"), Err(StorageError::IncompleteFile)));
+    upload.file(Destination::Assets, "c", 0).unwrap();
+    assert!(upload.file(Destination::Files, "a/b/c", 0).is_err(), "a file is no directory");
+    drop(upload);
+    assert_nothing_is_left(&storage);
+
+    let mut upload = storage.upload(&name("app"), &limits).unwrap();
+    asset_files(&mut upload, b"lost");
+    upload.file(Destination::Files, "a", 5).unwrap();
+    std::mem::forget(upload);
+    storage.commit().await.unwrap();
+    let storage = start(&disk.fork());
+    assert_nothing_is_left(&storage);
+}
+
+#[tokio::test]
+async fn files_are_bounded_by_the_apps_limits() {
+    let storage = start(&disk());
+    let limits = Limits { files: 2, storage: 8192, ..Limits::default() };
+    let mut upload = storage.upload(&name("app"), &limits).unwrap();
+    upload.file(Destination::Files, "a/b", 0).unwrap();
+    let refused = upload.file(Destination::Files, "a/c", 0);
+    assert!(matches!(refused, Err(StorageError::Files(FsError::Quota))), "{refused:?}");
+    let mut upload = storage.upload(&name("app"), &limits).unwrap();
+    upload.file(Destination::Files, "a", 1 << 20).unwrap();
+    let refused = upload.contents(&[1; 1 << 20]);
+    assert!(matches!(refused, Err(StorageError::Files(FsError::Quota))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_app_without_its_assets_can_be_replaced() {
+    let disk = disk();
+    let storage = start(&disk);
+    let record = deploy_bundle(&storage, "app", ADD, b"first");
+    storage.remove_assets(&record.generation).unwrap();
+    storage.commit().await.unwrap();
+    let storage = start(&disk.fork());
+    let loaded = storage.load(&runtime()).unwrap();
+    let [(_, Affected { record: Some(found), storage: Some(data), what })] = &loaded.affected[..] else {
+        panic!("{loaded:?}")
+    };
+    assert!(what.starts_with("its assets: "), "{what}");
+    replace(&storage, data, found, SUB).unwrap();
+    assert_eq!(storage.load(&runtime()).unwrap().apps.len(), 1);
+}
+
 /// Deploy, replace and remove, with the power cut after each write: what was answered is there, and nothing is there
 /// by half.
 #[tokio::test]
@@ -199,11 +325,13 @@ async fn every_power_cut_leaves_an_app_wholly_or_not_at_all() {
     let storage = Storage::mount(Arc::new(disk.clone()), &sealing::Key, Options::default()).unwrap();
     storage.commit().await.unwrap();
     let begun = disk.operations();
-    let first = deploy(&storage, "app", ADD);
+    let first = deploy_bundle(&storage, "app", ADD, b"first");
     let deployed = disk.operations();
     let app = storage.load(&runtime()).unwrap().apps.remove(0);
     app.storage.write_file("kept", b"contents");
-    let second = replace(&storage, &app.storage, &first, SUB).unwrap();
+    let mut upload = storage.upload(&app.name, &Limits::default()).unwrap();
+    asset_files(&mut upload, b"second");
+    let second = replace_with(&storage, &app.storage, &first, upload).unwrap();
     let replaced = disk.operations();
     storage.retire(&app.name).unwrap();
     storage.purge(&app.name).unwrap();
@@ -219,6 +347,9 @@ async fn every_power_cut_leaves_an_app_wholly_or_not_at_all() {
             match &loaded.apps[..] {
                 [] => assert!(moment < deployed || moment > replaced, "moment {moment}, {fate:?}"),
                 [app] => {
+                    let contents = if app.record == first { &b"first"[..] } else { b"second" };
+                    assert_eq!(asset(&app.storage).unwrap(), contents, "moment {moment}, {fate:?}");
+                    assert_eq!(read(&app.storage, "data/seed"), b"seed", "moment {moment}, {fate:?}");
                     assert!(app.record == first || app.record == second, "moment {moment}, {fate:?}");
                     assert!(moment < replaced || app.record == second, "moment {moment}, {fate:?}");
                     if app.record == second {
@@ -227,6 +358,7 @@ async fn every_power_cut_leaves_an_app_wholly_or_not_at_all() {
                 }
                 more => panic!("{more:?}"),
             }
+            assert_eq!(assets_datasets(&storage), loaded.apps.len(), "moment {moment}, {fate:?}");
             if moment == removed {
                 assert_nothing_is_left(&storage);
             }
@@ -267,10 +399,11 @@ async fn damaged_keys_keep_no_name() {
         let app = storage.load(&runtime).unwrap().apps.remove(1);
         storage.retire(&app.name).unwrap();
         incomplete += usize::from(storage.purge(&app.name).unwrap().keys < 150);
-        let staged = storage.stage(&app.name, &wasm, &program).unwrap();
+        let upload = storage.upload(&app.name, &Limits::default()).unwrap();
+        let staged = upload.stage(&wasm, &program).unwrap();
         let incarnation = storage.incarnation(&app.name, None).unwrap();
         assert_ne!(incarnation, app.record.incarnation);
-        let record = Record::new(&staged, incarnation, app.record.owner, Limits::default(), Vec::new());
+        let record = Record::new(&staged, incarnation, app.record.owner, AppSettings::default());
         storage.install(staged, &record, None).unwrap().keep().unwrap();
 
         let loaded = start(&disk.fork()).load(&runtime).unwrap();
@@ -376,13 +509,21 @@ fn name(text: &str) -> AppName {
 }
 
 fn stage(storage: &Storage, app: &str, wat: &str) -> (Staged, Record) {
-    let (wasm, program) = program(wat);
-    let staged = storage.stage(&name(app), &wasm, &program).unwrap();
     let limits = Limits { files: 9, ..Limits::default() };
-    let environment = vec![("SECRET".to_owned(), "value".to_owned())];
-    let incarnation = storage.incarnation(&name(app), None).unwrap();
-    let owner = KeyFingerprint::from_hash([5; 32]);
-    let record = Record::new(&staged, incarnation, owner, limits, environment);
+    let upload = storage.upload(&name(app), &limits).unwrap();
+    stage_upload(storage, upload, wat)
+}
+
+fn stage_upload(storage: &Storage, upload: Upload, wat: &str) -> (Staged, Record) {
+    let (wasm, program) = program(wat);
+    let incarnation = storage.incarnation(upload.name(), None).unwrap();
+    let staged = upload.stage(&wasm, &program).unwrap();
+    let settings = AppSettings {
+        limits: Limits { files: 9, ..Limits::default() },
+        environment: vec![("SECRET".to_owned(), "value".to_owned())],
+        ..AppSettings::default()
+    };
+    let record = Record::new(&staged, incarnation, KeyFingerprint::from_hash([5; 32]), settings);
     (staged, record)
 }
 
@@ -392,8 +533,54 @@ fn deploy(storage: &Storage, app: &str, wat: &str) -> Record {
     record
 }
 
+/// With one file and two assets, of which one has these contents.
+fn deploy_bundle(storage: &Storage, app: &str, wat: &str, contents: &[u8]) -> Record {
+    let mut upload = storage.upload(&name(app), &Limits::default()).unwrap();
+    upload.file(Destination::Files, "data/seed", 4).unwrap();
+    upload.contents(b"se").unwrap();
+    upload.contents(b"ed").unwrap();
+    asset_files(&mut upload, contents);
+    let (staged, record) = stage_upload(storage, upload, wat);
+    storage.install(staged, &record, None).unwrap().keep().unwrap();
+    record
+}
+
+fn asset_files(upload: &mut Upload, contents: &[u8]) {
+    upload.file(Destination::Assets, "css/empty", 0).unwrap();
+    upload.file(Destination::Assets, "css/site", contents.len() as u64).unwrap();
+    upload.contents(contents).unwrap();
+}
+
+fn asset(app: &AppStorage) -> Option<Vec<u8>> {
+    read_in(&app.assets.as_ref()?.filesystem, "css/site")
+}
+
+fn assets_datasets(storage: &Storage) -> usize {
+    storage.volume.datasets().iter().filter(|dataset| dataset.name.starts_with("assets:")).count()
+}
+
 fn replace(storage: &Storage, data: &AppStorage, before: &Record, wat: &str) -> Result<Record, StorageError> {
-    let (staged, mut record) = stage(storage, "app", wat);
+    let (staged, record) = stage(storage, "app", wat);
+    replace_staged(storage, data, before, staged, record)
+}
+
+fn replace_with(
+    storage: &Storage,
+    data: &AppStorage,
+    before: &Record,
+    upload: Upload,
+) -> Result<Record, StorageError> {
+    let (staged, record) = stage_upload(storage, upload, SUB);
+    replace_staged(storage, data, before, staged, record)
+}
+
+fn replace_staged(
+    storage: &Storage,
+    data: &AppStorage,
+    before: &Record,
+    staged: Staged,
+    mut record: Record,
+) -> Result<Record, StorageError> {
     record.incarnation = storage.incarnation(&name("app"), Some(before)).unwrap();
     storage.install(staged, &record, Some((data, before)))?.keep()?;
     Ok(record)
@@ -404,7 +591,11 @@ fn read(app: &AppStorage, file: &str) -> Vec<u8> {
 }
 
 fn try_read(app: &AppStorage, file: &str) -> Option<Vec<u8>> {
-    let node = app.filesystem.root().ok()?.open_at(file, Follow::No, &OpenHow::default()).ok()?;
+    read_in(&app.filesystem, file)
+}
+
+fn read_in(filesystem: &Filesystem, file: &str) -> Option<Vec<u8>> {
+    let node = filesystem.root().ok()?.open_at(file, Follow::No, &OpenHow::default()).ok()?;
     let mut contents = vec![0; 100];
     let length = node.read_at(0, &mut contents).ok()?;
     contents.truncate(length);
@@ -413,8 +604,10 @@ fn try_read(app: &AppStorage, file: &str) -> Option<Vec<u8>> {
 
 fn assert_nothing_is_left(storage: &Storage) {
     assert!(storage.load(&runtime()).unwrap().apps.is_empty());
-    assert!(storage.files.list("apps").unwrap().is_empty());
+    let apps = storage.files.list("apps");
+    assert!(apps.map_or_else(|error| error.is_absence(), |apps| apps.is_empty()));
     assert!(storage.volume.datasets().iter().all(|dataset| app_of_dataset(&dataset.name).is_none()));
+    assert_eq!(assets_datasets(storage), 0);
 }
 
 /// Nothing reaches the disk any more.

@@ -1,7 +1,10 @@
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
-use cloister_frames::{DiskFailure, DiskRequest, DiskResponse, QuoteRequest, QuoteResponse};
+use cloister_frames::{
+    DiskFailure, DiskRequest, DiskResponse, Family, QuoteRequest, QuoteResponse, SocketFailure,
+    SocketRequest, SocketResponse, Transport, encode_length,
+};
 
 use super::*;
 use crate::memory::Memory;
@@ -24,7 +27,7 @@ fn streams(listen: &str) -> Streams {
         disk: Arc::new(Disk::of_few_blocks(None)),
         tpm: None,
     };
-    Streams::new(offer, &LogSink::discard()).unwrap()
+    Streams::new(offer, &LogSink::discard(), None).unwrap()
 }
 
 struct Buffer {
@@ -86,7 +89,7 @@ fn sockets_never_block_and_carry_bytes() {
     client.read_exact(&mut bytes).unwrap();
     assert_eq!(&bytes, b"hello");
     client.write_all(b"back").unwrap();
-    let readiness = streams.readiness.clone();
+    let readiness = Arc::clone(streams.table.readiness());
     readiness.wait(1024).unwrap();
     assert_eq!(buffer.read(&server, 3), Ok(b"bac".to_vec()));
     drop(client);
@@ -214,4 +217,28 @@ fn shutdown_refuses_new_connections_and_keeps_those_there_are() {
     let mut bytes = [0; 3];
     client.read_exact(&mut bytes).unwrap();
     assert_eq!(&bytes, b"bye");
+}
+
+#[test]
+fn a_listener_that_was_lent_is_not_the_enclaves_own() {
+    let (streams, buffer) = (streams("127.0.0.1:0"), Buffer::new());
+    let service = streams.find(streams.connect(SOCKETS).unwrap()).unwrap();
+    let ask = |request: &SocketRequest<'_>| {
+        let payload = request.encode();
+        let frame = [&encode_length(payload.len()).unwrap(), payload.as_slice()].concat();
+        buffer.write(&service, &frame).unwrap();
+        buffer.read(&service, 4096).unwrap().split_off(4)
+    };
+    let answer = ask(&SocketRequest::Open { transport: Transport::Tcp, family: Family::V4 });
+    let Ok(SocketResponse::Opened { number: socket }) = SocketResponse::decode(&answer) else { panic!() };
+    let done = SocketResponse::Done.encode();
+    assert_eq!(ask(&SocketRequest::Bind { socket, local: ([127, 0, 0, 1], 0).into() }), done);
+    assert_eq!(ask(&SocketRequest::Listen { socket, backlog: 1 }), done);
+    assert_eq!(streams.find(socket).unwrap().kind(), StreamKind::Lent);
+    assert_eq!(streams.accept(socket).unwrap_err(), UsercallError::InvalidInput);
+    let (own, _) = streams.bind("cloister:tcp:127.0.0.1:0").unwrap();
+    let refused = SocketResponse::Failed(SocketFailure::InvalidState).encode();
+    assert_eq!(ask(&SocketRequest::Accept { socket: own }), refused);
+    streams.close(socket);
+    assert_eq!(streams.accept(own).unwrap_err(), UsercallError::WouldBlock);
 }

@@ -61,7 +61,7 @@ impl Fixture {
             tpm: None,
         };
         let memory = Memory::new(0x7000_0000_0000..0x7000_1000_0000);
-        let streams = Streams::new(offer, &log).unwrap();
+        let streams = Streams::new(offer, &log, None).unwrap();
         let host = Host::new(memory, streams, [SECOND, FIRST], interference);
         host.slot(FIRST).unwrap().events.attach();
         Self { host, launches: Launches::default(), lines }

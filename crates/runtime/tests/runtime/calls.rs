@@ -26,9 +26,7 @@ async fn wave(export: &str, texts: &[&str]) -> Result<Outcome, CallFailure> {
     let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
     let (limits, log) = (Limits::default(), Arc::new(BoundedLog::new(0)));
     let arguments = Arguments::Wave(&texts);
-    toolbox()
-        .call(Call { export, arguments, limits: &limits, environment: Arc::default(), log, storage: None })
-        .await
+    toolbox().call(Call { export, arguments, context: context(&limits, log) }).await
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ fn a_program_knows_itself() {
     assert_eq!(program.size(), wasm.len());
     assert!(program.code_bytes() > 0);
     assert!(program.imports().is_empty());
+    assert!(!program.handles_http() && !program.runs());
     assert!(program.wit().contains("export add: func(a: u32, b: u32) -> u32;"), "{}", program.wit());
     let exports = program.exports();
     let echo = exports.iter().find(|export| export.name == "echo").unwrap();
@@ -40,6 +41,15 @@ fn imports_that_nobody_serves_are_refused_by_name() {
     assert_eq!(problem.code, Code::UnsupportedImport);
     assert!(problem.detail.contains("`wasi:random/rendom@0.2.3`"), "{}", problem.detail);
     assert_eq!(problem.suggestions, ["wasi:random/random@0.2.12"]);
+
+    let wat = r#"(component
+        (import "wasi:gfx/surface@0.0.1" (instance (export "draw" (func))))
+        (import "wasi:clocks/monotonic-clock@0.2.3" (instance
+            (export "now" (func (result u64))) (export "tomorrow" (func (result u64))))))"#;
+    let problem = refused(&wat::parse_str(wat).unwrap()).into_problem();
+    for missing in ["2 things", "`wasi:gfx/surface@0.0.1`", "`wasi:clocks/monotonic-clock@0.2.3#tomorrow`"] {
+        assert!(problem.detail.contains(missing), "{}", problem.detail);
+    }
 
     let wat = r#"(component (import "wasi:clocks/monotonic-clock@0.3.0" (instance (export "now" (func (result u64))))))"#;
     let problem = refused(&wat::parse_str(wat).unwrap()).into_problem();

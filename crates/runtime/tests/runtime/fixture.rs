@@ -1,6 +1,8 @@
 use cloister_api::Limits;
+use cloister_api::NetworkPolicy;
 use cloister_runtime::{
-    Arguments, BoundedLog, Call, CallFailure, LogSink, Outcome, Program, Runtime, Settings,
+    Arguments, BoundedLog, Call, CallFailure, Client, Context, EgressLog, EgressRequest, HttpSettings,
+    LogSink, Outcome, Program, Roots, Runtime, Settings,
 };
 use std::sync::{Arc, LazyLock};
 
@@ -42,7 +44,23 @@ pub(crate) async fn call_logged(
     log: Arc<dyn LogSink>,
 ) -> Result<Outcome, CallFailure> {
     let arguments = Arguments::Json(json.as_bytes());
-    program.call(Call { export, arguments, limits, environment: Arc::default(), log, storage: None }).await
+    program.call(Call { export, arguments, context: context(limits, log) }).await
+}
+
+/// Without network, storage and environment.
+pub(crate) fn context(limits: &Limits, log: Arc<dyn LogSink>) -> Context<'_> {
+    static NETWORK: LazyLock<HttpSettings> = LazyLock::new(|| HttpSettings {
+        policy: Arc::new(NetworkPolicy::default()),
+        client: Client::new(Roots::These(Vec::new())).unwrap(),
+        egress: Arc::new(Nobody),
+    });
+    Context::new(limits, log, NETWORK.clone())
+}
+
+struct Nobody;
+
+impl EgressLog for Nobody {
+    fn record(&self, _: EgressRequest) {}
 }
 
 /// The good call that has to stay right whatever else happens.

@@ -9,3 +9,4 @@ mod fixture;
 mod hostile_bytes;
 mod hostile_guests;
 mod speed;
+mod waiting;

@@ -6,7 +6,7 @@ use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
 
 use super::convert::{self, Failure};
 use super::streams::{FileInput, FileOutput, Integrity, Place, read};
-use super::{DirectoryEntryStream, path_price};
+use super::{Access, DirectoryEntryStream, path_price};
 use crate::WasiCtxView;
 use crate::bindings::wasi::filesystem::types::{
     self, Advice, DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, Filesize, MetadataHashValue,
@@ -18,23 +18,50 @@ use crate::bindings::wasi::filesystem::types::{
 pub struct Descriptor {
     node: Node,
     flags: DescriptorFlags,
+    origin: Origin,
+    access: Access,
+}
+
+/// The filesystem that a descriptor is of. Two of one context are equal only where that is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// That of [`Storage`](crate::Storage): what was read there may have to be made durable before it is told.
+    Storage,
+    /// That of the preopen of this index.
+    Preopen(usize),
 }
 
 impl Descriptor {
-    /// The directory that everything else is opened from.
-    pub(super) fn root(node: Node) -> Self {
-        Self { node, flags: directory_rights() }
+    /// A directory that everything else is opened from.
+    pub(super) fn preopened(node: Node, origin: Origin, access: Access) -> Self {
+        Self { node, flags: directory_rights(access), origin, access }
     }
 
-    /// What opening with `flags` gives.
-    fn opened(node: Node, flags: DescriptorFlags) -> Self {
+    /// What opening with `flags` below this directory gives.
+    fn opened(&self, node: Node, flags: DescriptorFlags) -> Self {
         let flags = match node.kind() {
-            Kind::Directory => (flags & synchronous()) | directory_rights(),
+            Kind::Directory => (flags & synchronous()) | directory_rights(self.access),
             Kind::File | Kind::Symlink => {
                 flags & (synchronous() | DescriptorFlags::READ | DescriptorFlags::WRITE)
             }
         };
-        Self { node, flags }
+        Self { node, flags, origin: self.origin, access: self.access }
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    pub(super) fn check_changeable(&self) -> Result<(), ErrorCode> {
+        match self.access {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly => Err(ErrorCode::ReadOnly),
+        }
+    }
+
+    /// Comes before [`check_changeable`](Self::check_changeable): who is told of another device copies instead.
+    pub(super) fn check_same_device(&self, other: &Self) -> Result<(), ErrorCode> {
+        if self.origin == other.origin { Ok(()) } else { Err(ErrorCode::CrossDevice) }
     }
 
     fn directory(&self) -> Result<&Node, ErrorCode> {
@@ -86,7 +113,7 @@ impl types::HostDescriptor for WasiCtxView<'_> {
         descriptor: Resource<Descriptor>,
         offset: Filesize,
     ) -> Answer<Resource<DynInputStream>> {
-        self.look_at_files(0).await?;
+        self.look_at_files(&descriptor, 0).await?;
         let descriptor = self.table.get(&descriptor)?;
         if descriptor.node.kind() == Kind::Directory {
             return Err(ErrorCode::IsDirectory.into());
@@ -139,7 +166,7 @@ impl types::HostDescriptor for WasiCtxView<'_> {
     }
 
     async fn set_size(&mut self, descriptor: Resource<Descriptor>, size: Filesize) -> Answer<()> {
-        self.change_files(0).await?;
+        self.change_files(&descriptor, 0).await?;
         let descriptor = self.table.get(&descriptor)?;
         // Not `bad-descriptor` as for a write: so say ftruncate(2) of Linux, and Wasmtime with it.
         let file = descriptor.file().and_then(|_| descriptor.writable().map_err(|_| ErrorCode::Invalid))?;
@@ -152,7 +179,7 @@ impl types::HostDescriptor for WasiCtxView<'_> {
         accessed: NewTimestamp,
         modified: NewTimestamp,
     ) -> Answer<()> {
-        self.change_files(0).await?;
+        self.change_files(&descriptor, 0).await?;
         let (accessed, modified) = (convert::set_time(accessed)?, convert::set_time(modified)?);
         Ok(self.table.get(&descriptor)?.node.set_times(accessed, modified)?)
     }
@@ -163,7 +190,7 @@ impl types::HostDescriptor for WasiCtxView<'_> {
         length: Filesize,
         offset: Filesize,
     ) -> Answer<(Vec<u8>, bool)> {
-        self.look_at_files(0).await?;
+        self.look_at_files(&descriptor, 0).await?;
         let bytes = read(self.table.get(&descriptor)?.readable()?, length, offset)?;
         self.pay_for_bytes(bytes.len()).await?;
         // Also where nothing was asked for: the adapter for WASI 0.1 takes an empty answer without it for EINTR.
@@ -178,7 +205,7 @@ impl types::HostDescriptor for WasiCtxView<'_> {
         offset: Filesize,
     ) -> Answer<Filesize> {
         let bytes = &bytes[..bytes.len().min(MAX_WRITE_BYTES)];
-        self.change_files(bytes.len() as u64).await?;
+        self.change_files(&descriptor, bytes.len() as u64).await?;
         let descriptor = self.table.get(&descriptor)?;
         let written = descriptor.writable()?.write_at(offset, bytes)?;
         if descriptor.integrity() == Integrity::Synchronous {
@@ -191,7 +218,7 @@ impl types::HostDescriptor for WasiCtxView<'_> {
         &mut self,
         descriptor: Resource<Descriptor>,
     ) -> Answer<Resource<DirectoryEntryStream>> {
-        self.look_at_files(0).await?;
+        self.look_at_files(&descriptor, 0).await?;
         let directory = self.table.get(&descriptor)?.directory()?.clone();
         Ok(self.table.push(DirectoryEntryStream::new(directory))?)
     }
@@ -204,12 +231,12 @@ impl types::HostDescriptor for WasiCtxView<'_> {
     }
 
     async fn create_directory_at(&mut self, base: Resource<Descriptor>, path: String) -> Answer<()> {
-        self.change_files(path_price(&path)).await?;
+        self.change_files(&base, path_price(&path)).await?;
         Ok(self.table.get(&base)?.directory()?.create_directory_at(&path)?)
     }
 
     async fn stat(&mut self, descriptor: Resource<Descriptor>) -> Answer<DescriptorStat> {
-        self.look_at_files(0).await?;
+        self.look_at_files(&descriptor, 0).await?;
         Ok(convert::stat(&self.table.get(&descriptor)?.node.metadata()?))
     }
 
@@ -219,7 +246,7 @@ impl types::HostDescriptor for WasiCtxView<'_> {
         flags: PathFlags,
         path: String,
     ) -> Answer<DescriptorStat> {
-        self.look_at_files(path_price(&path)).await?;
+        self.look_at_files(&base, path_price(&path)).await?;
         let base = self.table.get(&base)?.directory()?;
         Ok(convert::stat(&base.metadata_at(&path, convert::follow(flags))?))
     }
@@ -232,7 +259,7 @@ impl types::HostDescriptor for WasiCtxView<'_> {
         accessed: NewTimestamp,
         modified: NewTimestamp,
     ) -> Answer<()> {
-        self.change_files(path_price(&path)).await?;
+        self.change_files(&base, path_price(&path)).await?;
         let (accessed, modified) = (convert::set_time(accessed)?, convert::set_time(modified)?);
         let base = self.table.get(&base)?.directory()?;
         Ok(base.set_times_at(&path, convert::follow(flags), accessed, modified)?)
@@ -246,7 +273,8 @@ impl types::HostDescriptor for WasiCtxView<'_> {
         to_base: Resource<Descriptor>,
         to: String,
     ) -> Answer<()> {
-        self.change_files(path_price(&from).saturating_add(path_price(&to))).await?;
+        let price = path_price(&from).saturating_add(path_price(&to));
+        self.change_two(&from_base, &to_base, price).await?;
         let from_base = self.table.get(&from_base)?.directory()?;
         let to_base = self.table.get(&to_base)?.directory()?;
         Ok(from_base.link_at(&from, convert::follow(flags), to_base, &to)?)
@@ -260,9 +288,14 @@ impl types::HostDescriptor for WasiCtxView<'_> {
         open_flags: OpenFlags,
         flags: DescriptorFlags,
     ) -> Answer<Resource<Descriptor>> {
+        // "If `flags` contains `write` or `mutate-directory`, or `open-flags` contains `truncate` or `create`, and the base
+        // descriptor doesn't have `mutate-directory` set, `open-at` fails with `error-code::read-only`."
+        if flags.intersects(DescriptorFlags::WRITE | DescriptorFlags::MUTATE_DIRECTORY) {
+            self.table.get(&base)?.check_changeable()?;
+        }
         match open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE) {
-            true => self.change_files(path_price(&path)).await?,
-            false => self.look_at_files(path_price(&path)).await?,
+            true => self.change_files(&base, path_price(&path)).await?,
+            false => self.look_at_files(&base, path_price(&path)).await?,
         }
         let how = OpenHow {
             create: open_flags.contains(OpenFlags::CREATE),
@@ -270,23 +303,24 @@ impl types::HostDescriptor for WasiCtxView<'_> {
             truncate: open_flags.contains(OpenFlags::TRUNCATE),
             directory: open_flags.contains(OpenFlags::DIRECTORY),
         };
-        let base = self.table.get(&base)?.directory()?;
-        let node = base.open_at(&path, convert::follow(path_flags), &how)?;
+        let base = self.table.get(&base)?;
+        let node = base.directory()?.open_at(&path, convert::follow(path_flags), &how)?;
         if node.kind() == Kind::Directory && flags.contains(DescriptorFlags::WRITE) {
             return Err(ErrorCode::IsDirectory.into());
         }
-        Ok(self.table.push(Descriptor::opened(node, flags))?)
+        let descriptor = base.opened(node, flags);
+        Ok(self.table.push(descriptor)?)
     }
 
     async fn readlink_at(&mut self, base: Resource<Descriptor>, path: String) -> Answer<String> {
-        self.look_at_files(path_price(&path)).await?;
+        self.look_at_files(&base, path_price(&path)).await?;
         let target = self.table.get(&base)?.directory()?.read_link_at(&path)?;
         self.pay_for_bytes(target.len()).await?;
         Ok(target)
     }
 
     async fn remove_directory_at(&mut self, base: Resource<Descriptor>, path: String) -> Answer<()> {
-        self.change_files(path_price(&path)).await?;
+        self.change_files(&base, path_price(&path)).await?;
         Ok(self.table.get(&base)?.directory()?.remove_directory_at(&path)?)
     }
 
@@ -297,19 +331,20 @@ impl types::HostDescriptor for WasiCtxView<'_> {
         to_base: Resource<Descriptor>,
         to: String,
     ) -> Answer<()> {
-        self.change_files(path_price(&from).saturating_add(path_price(&to))).await?;
+        let price = path_price(&from).saturating_add(path_price(&to));
+        self.change_two(&from_base, &to_base, price).await?;
         let from_base = self.table.get(&from_base)?.directory()?;
         let to_base = self.table.get(&to_base)?.directory()?;
         Ok(from_base.rename_at(&from, to_base, &to)?)
     }
 
     async fn symlink_at(&mut self, base: Resource<Descriptor>, target: String, path: String) -> Answer<()> {
-        self.change_files(path_price(&path).saturating_add(target.len() as u64)).await?;
+        self.change_files(&base, path_price(&path).saturating_add(target.len() as u64)).await?;
         Ok(self.table.get(&base)?.directory()?.symlink_at(&target, &path)?)
     }
 
     async fn unlink_file_at(&mut self, base: Resource<Descriptor>, path: String) -> Answer<()> {
-        self.change_files(path_price(&path)).await?;
+        self.change_files(&base, path_price(&path)).await?;
         Ok(self.table.get(&base)?.directory()?.unlink_file_at(&path)?)
     }
 
@@ -323,7 +358,7 @@ impl types::HostDescriptor for WasiCtxView<'_> {
     }
 
     async fn metadata_hash(&mut self, descriptor: Resource<Descriptor>) -> Answer<MetadataHashValue> {
-        self.look_at_files(0).await?;
+        self.look_at_files(&descriptor, 0).await?;
         Ok(convert::hash(self.table.get(&descriptor)?.node.metadata_hash()?))
     }
 
@@ -333,7 +368,7 @@ impl types::HostDescriptor for WasiCtxView<'_> {
         flags: PathFlags,
         path: String,
     ) -> Answer<MetadataHashValue> {
-        self.look_at_files(path_price(&path)).await?;
+        self.look_at_files(&base, path_price(&path)).await?;
         let base = self.table.get(&base)?.directory()?;
         Ok(convert::hash(base.metadata_hash_at(&path, convert::follow(flags))?))
     }
@@ -350,7 +385,8 @@ impl WasiCtxView<'_> {
         descriptor: Resource<Descriptor>,
         place: Place,
     ) -> Answer<Resource<DynOutputStream>> {
-        self.look_at_files(0).await?;
+        self.look_at_files(&descriptor, 0).await?;
+        self.table.get(&descriptor)?.check_changeable()?;
         let storage = self.storage()?.clone();
         let descriptor = self.table.get(&descriptor)?;
         let file = descriptor.writable()?.clone();
@@ -364,8 +400,11 @@ impl WasiCtxView<'_> {
 type Answer<T> = Result<T, Failure>;
 
 /// What every directory's descriptor may do.
-fn directory_rights() -> DescriptorFlags {
-    DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY
+fn directory_rights(access: Access) -> DescriptorFlags {
+    match access {
+        Access::ReadWrite => DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY,
+        Access::ReadOnly => DescriptorFlags::READ,
+    }
 }
 
 /// Each of them asks that a write be durable when it is over.

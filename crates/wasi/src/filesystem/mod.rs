@@ -1,11 +1,12 @@
 //! `wasi:filesystem` over the app's own part of the sealed volume.
 //!
-//! One directory is preopened, `/`: the root of [`Storage`]'s filesystem. Without storage there is none, and no guest can
-//! come by a descriptor.
+//! The [`Preopen`]s are all that a guest starts with; where there is none it is the root of [`Storage`]'s filesystem, as `/`.
+//! Without either no guest can come by a descriptor.
 //!
 //! Rights are kept here, not in the filesystem. A file's descriptor reads and writes as far as it was opened for. A
 //! directory's descriptor may always change what lies below it, whether or not the guest asked for `mutate-directory`: the
-//! adapter that tools for WASI 0.1 link never asks, and Wasmtime grants it as well.
+//! adapter that tools for WASI 0.1 link never asks, and Wasmtime grants it as well. What was opened from a read-only
+//! directory is read-only.
 //!
 //! What lies in the volume's cache is answered at once; a read that has to wait for the disk blocks its thread of the
 //! executor for that long.
@@ -21,6 +22,7 @@ pub(crate) use convert::Failure;
 pub use descriptor::Descriptor;
 #[expect(unreachable_pub, reason = "generated code re-exports it")]
 pub use directory::DirectoryEntryStream;
+pub use preopens::{Access, Preopen};
 
 use cloister_filesystem::FsError;
 use wasmtime::component::Resource;
@@ -29,6 +31,7 @@ use wasmtime_wasi_io::streams::Error as IoError;
 use crate::bindings::wasi::filesystem::types::{self, ErrorCode};
 use crate::storage::{Storage, Unavailable};
 use crate::{CALL_FUEL, WasiCtxView};
+use descriptor::Origin;
 
 impl types::Host for WasiCtxView<'_> {
     fn convert_error_code(&mut self, failure: Failure) -> wasmtime::Result<ErrorCode> {
@@ -50,20 +53,43 @@ impl types::Host for WasiCtxView<'_> {
 }
 
 impl WasiCtxView<'_> {
-    /// Before anything that looks at files: charges it and notes that storage was used.
-    async fn look_at_files(&mut self, price: u64) -> Result<(), Failure> {
+    /// Before anything that looks at files: charges it and notes where storage is used.
+    async fn look_at_files(&mut self, descriptor: &Resource<Descriptor>, price: u64) -> Result<(), Failure> {
         self.pay_for_files(LOOK_FUEL.saturating_add(price)).await?;
-        self.storage()?.mark_used();
+        if self.table.get(descriptor)?.origin() == Origin::Storage {
+            self.storage()?.mark_used();
+        }
         Ok(())
     }
 
     /// Before anything that changes files. What is not on disk yet is in the enclave's memory, so where that is much,
     /// a commit comes first.
-    async fn change_files(&mut self, price: u64) -> Result<(), Failure> {
+    async fn change_files(&mut self, descriptor: &Resource<Descriptor>, price: u64) -> Result<(), Failure> {
         self.pay_for_files(CHANGE_FUEL.saturating_add(price)).await?;
+        self.table.get(descriptor)?.check_changeable()?;
+        self.make_room().await
+    }
+
+    /// [`change_files`](Self::change_files) for what concerns two directories.
+    async fn change_two(
+        &mut self,
+        from: &Resource<Descriptor>,
+        to: &Resource<Descriptor>,
+        price: u64,
+    ) -> Result<(), Failure> {
+        self.pay_for_files(CHANGE_FUEL.saturating_add(price)).await?;
+        let (from, to) = (self.table.get(from)?, self.table.get(to)?);
+        from.check_same_device(to)?;
+        from.check_changeable()?;
+        to.check_changeable()?;
+        self.make_room().await
+    }
+
+    async fn make_room(&mut self) -> Result<(), Failure> {
         let storage = self.storage()?;
         storage.mark_used();
-        if storage.filesystem.is_crowded() {
+        // Many may have waited for the same commit.
+        while storage.filesystem.is_crowded() {
             storage.durability.commit().await?;
         }
         Ok(())
@@ -86,7 +112,7 @@ impl WasiCtxView<'_> {
         self.ctx.host_fuel.charge_bytes(bytes as u64).await.map_err(Failure::Trap)
     }
 
-    /// There is storage wherever there is a descriptor.
+    /// There is storage wherever there is a descriptor of it, or one that can be written through.
     fn storage(&self) -> Result<&Storage, Failure> {
         self.ctx.storage.as_ref().ok_or(Failure::Code(ErrorCode::BadDescriptor))
     }

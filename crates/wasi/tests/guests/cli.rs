@@ -29,14 +29,23 @@ async fn the_arguments_arrive_in_their_order() {
     assert_eq!(seen, arguments);
 }
 
+const WORKING_DIRECTORY: Guest<'_> = Guest {
+    world: "import wasi:cli/environment@W; export run: func() -> option<string>;",
+    imports: r#"(import "wasi:cli/environment@W" "initial-cwd" (func $get (param i32)))"#,
+    body: r#"(func (export "run") (result i32) (call $get (i32.const 16)) (i32.const 16))"#,
+};
+
 #[tokio::test]
 async fn there_is_no_working_directory() {
-    let guest = Guest {
-        world: "import wasi:cli/environment@W; export run: func() -> option<string>;",
-        imports: r#"(import "wasi:cli/environment@W" "initial-cwd" (func $get (param i32)))"#,
-        body: r#"(func (export "run") (result i32) (call $get (i32.const 16)) (i32.const 16))"#,
-    };
-    assert_eq!(guest.run::<_, Option<String>>(WasiCtx::builder(), ()).await.unwrap(), None);
+    let none = WORKING_DIRECTORY.run::<_, Option<String>>(WasiCtx::builder(), ()).await;
+    assert_eq!(none.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_working_directory_is_that_of_the_settings() {
+    let ctx = WasiCtx::builder().initial_directory(Some("/data/größer".into()));
+    let directory = WORKING_DIRECTORY.run::<_, Option<String>>(ctx, ()).await;
+    assert_eq!(directory.unwrap().as_deref(), Some("/data/größer"));
 }
 
 #[tokio::test]

@@ -5,24 +5,48 @@ use std::time::Duration;
 
 use cloister_filesystem::{Filesystem, Follow, OpenHow};
 use cloister_volume::{MemoryDisk, Options, Quota, SealingError, SealingKey, Volume};
-use cloister_wasi::{Durability, Storage, Unavailable, WasiCtx};
+use cloister_wasi::{Access, Durability, Error, Preopen, Storage, Unavailable, WasiCtx};
 use wasmtime::Trap;
 use zeroize::Zeroizing;
 
 use crate::guest::{Guest, Outcome, PLENTY};
 
+/// How many directories are open.
+const COUNT: Guest<'_> = Guest {
+    world: "import wasi:filesystem/types@W; import wasi:filesystem/preopens@W; export run: func() -> u32;",
+    imports: r#"(import "wasi:filesystem/preopens@W" "get-directories" (func $get (param i32)))"#,
+    body: r#"(func (export "run") (result i32)
+        (i64.store (i32.const 16) (i64.const -1))
+        (call $get (i32.const 16))
+        (i32.load (i32.const 20)))"#,
+};
+
 #[tokio::test]
 async fn no_directory_is_open() {
-    let guest = Guest {
-        world: "import wasi:filesystem/types@W; import wasi:filesystem/preopens@W; export run: func() -> u32;",
-        imports: r#"(import "wasi:filesystem/preopens@W" "get-directories" (func $get (param i32)))"#,
-        body: r#"(func (export "run") (result i32)
-            (i64.store (i32.const 16) (i64.const -1))
-            (call $get (i32.const 16))
-            (i32.load (i32.const 20)))"#,
+    assert_eq!(COUNT.run::<_, u32>(WasiCtx::builder(), ()).await.unwrap(), 0);
+    assert_eq!(COUNT.run::<_, u32>(WasiCtx::builder().storage(Some(storage())), ()).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn the_directories_of_the_settings_are_open() {
+    let (own, other) = (storage(), storage().filesystem);
+    let preopen = |path: &str, filesystem: &Filesystem, access| Preopen {
+        guest_path: format!("/seen{path}"),
+        filesystem: filesystem.clone(),
+        path: path.to_owned(),
+        access,
     };
-    assert_eq!(guest.run::<_, u32>(WasiCtx::builder(), ()).await.unwrap(), 0);
-    assert_eq!(guest.run::<_, u32>(WasiCtx::builder().storage(Some(storage())), ()).await.unwrap(), 1);
+    let with = |preopens: &[Preopen]| WasiCtx::builder().storage(Some(own.clone())).preopens(preopens.into());
+    let good = [
+        preopen("/made", &own.filesystem, Access::ReadWrite),
+        preopen("/made", &own.filesystem, Access::ReadOnly),
+        preopen("/", &other, Access::ReadOnly),
+    ];
+    assert_eq!(COUNT.run::<_, u32>(with(&good), ()).await.unwrap(), 3);
+    let missing = [preopen("/missing", &other, Access::ReadOnly)];
+    let ended = COUNT.run::<_, u32>(with(&missing), ()).await.unwrap_err();
+    let Some(Error::Preopen { guest_path, .. }) = ended.downcast_ref() else { panic!("{ended:?}") };
+    assert_eq!(guest_path, "/seen/missing");
 }
 
 /// Appends its argument to the file `log`, and returns all that is in it.

@@ -134,7 +134,7 @@ pub(crate) const NEWEST: &str = "0.2.12";
 
 pub(crate) const PLENTY: u64 = 100_000_000;
 
-const WASI: [(&str, &str); 7] = [
+const WASI: [(&str, &str); 10] = [
     ("io.wit", include_str!("../../wit/deps/io.wit")),
     ("clocks.wit", include_str!("../../wit/deps/clocks.wit")),
     ("random.wit", include_str!("../../wit/deps/random.wit")),
@@ -142,6 +142,9 @@ const WASI: [(&str, &str); 7] = [
     ("sockets.wit", include_str!("../../wit/deps/sockets.wit")),
     ("cli.wit", include_str!("../../wit/deps/cli.wit")),
     ("keyvalue.wit", include_str!("../../wit/deps/keyvalue.wit")),
+    ("config.wit", include_str!("../../wit/deps/config.wit")),
+    ("logging.wit", include_str!("../../wit/deps/logging.wit")),
+    ("logging-unversioned.wit", include_str!("../../wit/deps/logging-unversioned.wit")),
 ];
 
 /// Hands out memory above 64 KiB, and grows it.

@@ -2,9 +2,12 @@
 
 mod cli;
 mod clocks;
+mod config;
 mod filesystem;
 mod guest;
+mod io;
 mod keyvalue;
+mod logging;
 mod metering;
 mod poll;
 mod random;

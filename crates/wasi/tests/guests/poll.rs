@@ -51,7 +51,8 @@ async fn mask(guest: Guest<'_>, count: u32) -> wasmtime::Result<u64> {
 #[tokio::test]
 async fn an_empty_list_traps() {
     let guest = polling!("(call $mask (local.get $count))");
-    assert_eq!(mask(guest, 0).await.unwrap_err().downcast_ref(), Some(&Error::EmptyPoll));
+    let refused = mask(guest, 0).await.unwrap_err();
+    assert!(matches!(refused.downcast_ref(), Some(Error::EmptyPoll)), "{refused:?}");
 }
 
 #[tokio::test]
@@ -131,9 +132,7 @@ async fn a_list_beyond_the_limit_is_refused() {
     );
     let limit = u32::try_from(MAX_POLLABLES_PER_POLL).unwrap();
     assert!(mask(guest, limit).await.is_ok());
-    let asked = MAX_POLLABLES_PER_POLL + 1;
-    assert_eq!(
-        mask(guest, limit + 1).await.unwrap_err().downcast_ref(),
-        Some(&Error::TooManyPollables { asked })
-    );
+    let refused = mask(guest, limit + 1).await.unwrap_err();
+    let Some(Error::TooManyPollables { asked }) = refused.downcast_ref() else { panic!("{refused:?}") };
+    assert_eq!(*asked, MAX_POLLABLES_PER_POLL + 1);
 }

@@ -38,6 +38,22 @@ fn a_version_that_is_not_0_2_does_not_link() {
 }
 
 #[test]
+fn a_proposal_links_in_the_listed_version_only() {
+    let links = |name: &str| {
+        let level = r#"(type $l (enum "trace" "debug" "info" "warn" "error" "critical")) (export "level" (type $level (eq $l)))"#;
+        let log = r#"(export "log" (func (param "level" $level) (param "context" string) (param "message" string)))"#;
+        let component = format!(r#"(component (import "{name}" (instance {level} {log})))"#);
+        let component = Component::new(&ENGINE, wat::parse_str(component).unwrap()).unwrap();
+        linker().instantiate_pre(&component).is_ok()
+    };
+    assert!(links("wasi:logging/logging"));
+    assert!(links("wasi:logging/logging@0.1.0-draft"));
+    for version in ["0.1.0", "0.1.0-draft2", "0.1.1-draft", "0.2.0"] {
+        assert!(!links(&format!("wasi:logging/logging@{version}")), "{version}");
+    }
+}
+
+#[test]
 fn a_guest_that_imports_every_function_links() {
     for version in ["0.2.0", NEWEST] {
         let component = Component::new(&ENGINE, everything(version)).unwrap();

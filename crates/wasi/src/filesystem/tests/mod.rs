@@ -1,7 +1,9 @@
 //! The interface's functions, called as the linker calls them, on a volume in memory.
 
+mod edges;
 mod files;
 mod names;
+mod preopens;
 mod storage;
 mod streams;
 
@@ -15,12 +17,12 @@ use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
 
 use super::Failure;
-use super::descriptor::Descriptor;
+use super::descriptor::{Descriptor, Origin};
 use crate::bindings::wasi::filesystem::preopens::Host as _;
 use crate::bindings::wasi::filesystem::types::{
     DescriptorFlags, ErrorCode, HostDescriptor, OpenFlags, PathFlags,
 };
-use crate::{Durability, Storage, Unavailable, WasiCtx, WasiCtxView};
+use crate::{Access, Durability, Storage, Unavailable, WasiCtx, WasiCtxView};
 
 /// A volume with one app's filesystem.
 pub(super) struct Bench {
@@ -49,14 +51,17 @@ impl Bench {
 
     /// A guest that has the filesystem.
     pub(super) fn guest(&self) -> Guest {
-        let storage = Storage {
+        let ctx = WasiCtx::builder().storage(Some(self.storage())).build();
+        Guest { ctx, table: ResourceTable::new() }
+    }
+
+    pub(super) fn storage(&self) -> Storage {
+        Storage {
             filesystem: self.filesystem.clone(),
             keys: None,
             durability: Arc::clone(&self.commits) as Arc<dyn Durability>,
             used: Arc::new(AtomicBool::new(false)),
-        };
-        let ctx = WasiCtx::builder().storage(Some(storage)).build();
-        Guest { ctx, table: ResourceTable::new() }
+        }
     }
 }
 

@@ -135,7 +135,9 @@ async fn two_filesystems_are_two_devices() {
     let mut guest = one.guest();
     let root = guest.root().await;
     guest.create(root, "a").await;
-    let elsewhere = guest.table.push(Descriptor::root(other.filesystem.root().unwrap())).unwrap().rep();
+    let elsewhere = other.filesystem.root().unwrap();
+    let elsewhere = Descriptor::preopened(elsewhere, Origin::Preopen(0), Access::ReadWrite);
+    let elsewhere = guest.table.push(elsewhere).unwrap().rep();
     let device = Err(ErrorCode::CrossDevice);
     assert_eq!(rename(&mut guest, (root, "a"), (elsewhere, "a")).await, device);
     let linked = guest.view().link_at(fd(root), no_follow(), "a".into(), fd(elsewhere), "b".into()).await;

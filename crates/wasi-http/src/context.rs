@@ -1,0 +1,84 @@
+use std::fmt;
+use std::sync::Arc;
+
+use cloister_api::NetworkPolicy;
+use cloister_wasi::HostFuel;
+use tokio::sync::Semaphore;
+use wasmtime::component::ResourceTable;
+
+use crate::budget::Budget;
+use crate::fields::MAX_HELD_FIELDS_BYTES;
+use crate::handler::{MAX_REQUESTS_UNDER_WAY, MAX_REQUESTS_WAITING};
+use crate::{Client, EgressLog};
+
+/// What an app may do over HTTP. A clone costs a few reference counts: keep one per app, make a context per call.
+#[derive(Clone)]
+pub struct HttpSettings {
+    /// Where the app's requests may go.
+    pub policy: Arc<NetworkPolicy>,
+    /// TLS of the app's requests.
+    pub client: Client,
+    /// Learns of each request.
+    pub egress: Arc<dyn EgressLog>,
+}
+
+impl fmt::Debug for HttpSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSettings").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// What one call of a guest does over HTTP.
+///
+/// Requests and bodies are resources of the call's [`ResourceTable`]: all that they started ends when it is dropped.
+#[derive(Debug)]
+pub struct HttpCtx {
+    pub(crate) settings: HttpSettings,
+    /// Bytes of all fields that the guest holds.
+    pub(crate) fields: Budget,
+    /// Outgoing bodies.
+    pub(crate) bodies: Budget,
+    /// Requests, those under way and those that wait for one of `lanes`.
+    pub(crate) requests: Budget,
+    pub(crate) lanes: Arc<Semaphore>,
+}
+
+impl HttpCtx {
+    /// A context for one store.
+    pub fn new(settings: HttpSettings) -> Self {
+        Self {
+            settings,
+            fields: Budget::new(MAX_HELD_FIELDS_BYTES),
+            bodies: Budget::new(MAX_OPEN_BODIES),
+            requests: Budget::new(MAX_REQUESTS_UNDER_WAY + MAX_REQUESTS_WAITING),
+            lanes: Arc::new(Semaphore::new(MAX_REQUESTS_UNDER_WAY)),
+        }
+    }
+}
+
+/// Access to the HTTP state in a store's data.
+pub trait HttpView: Send {
+    /// All parts at once, so that they can be borrowed together.
+    fn http(&mut self) -> HttpCtxView<'_>;
+}
+
+/// The HTTP state of a store.
+#[derive(Debug)]
+pub struct HttpCtxView<'a> {
+    pub ctx: &'a mut HttpCtx,
+    /// The meter of host functions: the one of the store's `WasiCtx`.
+    pub fuel: &'a mut HostFuel,
+    /// The table that `wasi:io` uses too. Give it a maximal capacity.
+    pub table: &'a mut ResourceTable,
+}
+
+impl HttpCtxView<'_> {
+    /// Charges a host function that moves `bytes` in or out.
+    pub(crate) async fn charge(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        self.fuel.charge_call(bytes as u64).await
+    }
+}
+
+/// Outgoing bodies that a call has open at once: taken from a request or response, and neither finished nor dropped. Each
+/// holds at most [`BODY_BUFFER_BYTES`](crate::BODY_BUFFER_BYTES).
+pub const MAX_OPEN_BODIES: usize = 64;

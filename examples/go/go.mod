@@ -1,0 +1,3 @@
+module cloister.example/journal
+
+go 1.27
