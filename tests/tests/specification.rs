@@ -3,10 +3,11 @@
 #![forbid(unsafe_code)]
 
 use cloister_api::{
-    AppDescription, AppList, AppSummary, AssetsDescription, CallResponse, CheckEvent, Code, DeployEvent, DeploySettings,
-    Directory, EgressLog, EgressRequest, EnvironmentVariable, EvidenceRequest, EvidenceResponse, ExportDescription, FreshnessSetting,
-    FunctionCounters, Limits, NetworkPolicy, ParameterDescription, Problem, Removal, RunEnd, RunRequest, StorageUsage, Trap, TrapFrame,
-    VolumeState, VolumeStatistics,
+    AppDescription, AppList, AppSummary, AssetsDescription, CallResponse, CheckEvent, Code, DeployEvent,
+    DeploySettings, Directory, EgressLog, EgressRequest, EnvironmentVariable, EvidenceRequest,
+    EvidenceResponse, ExportDescription, FreshnessSetting, FunctionCounters, Limits, NetworkPolicy,
+    ParameterDescription, Problem, Removal, RunEnd, RunRequest, StorageUsage, Trap, TrapFrame, VolumeState,
+    VolumeStatistics,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

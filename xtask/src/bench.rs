@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: calls inside the image, or what apps keep there, beside native wasmtime.
+//! `cargo xtask bench`: calls inside the image, or what apps keep there, beside native wasmtime; or what each example costs.
 //!
 //! What is measured, and how, is in `tests/benches` and, for the sealed volume and its filesystem alone, in their own `benches`;
 //! this builds what that needs.
@@ -59,6 +59,18 @@ pub(crate) fn storage(context: &Context, scope: Scope) -> Result<()> {
     let mut image_bench = bench("cloister-tests", "storage", arguments(scope, &[Scope::Quick]));
     image_bench.envs(test::environment(context, &image)?).env("CLOISTER_SQLITE", sqlite);
     process::run(image_bench.current_dir(context.root()))
+}
+
+/// Measures every example in the image.
+///
+/// # Errors
+/// The first step that fails.
+pub(crate) fn guests(context: &Context) -> Result<()> {
+    setup::ensure(context, &[Need::Image, Need::Guests], None)?;
+    guests::build(context, &Guest::ALL)?;
+    let image = image::build(context)?;
+    let mut bench = bench("cloister-tests", "guests", &[]);
+    process::run(bench.envs(test::environment(context, &image)?).current_dir(context.root()))
 }
 
 fn bench(package: &str, name: &str, arguments: &[&str]) -> Command {

@@ -1,6 +1,7 @@
 //! `cargo xtask examples`: the guests of `examples/`, built into `target/examples/NAME.wasm`.
 
 mod c;
+pub(crate) mod conformance;
 mod core_module;
 mod go;
 mod javascript;

@@ -66,6 +66,9 @@ enum Task {
         /// What apps keep instead: the sealed volume, its filesystem, and both through the image.
         #[arg(long)]
         storage: bool,
+        /// What each example costs instead: compiling it, memory, the first call and later ones. Takes about five minutes.
+        #[arg(long, conflicts_with_all = ["storage", "all"])]
+        guests: bool,
         /// Also compile the JavaScript example, which takes minutes; with --storage, also mount 10 GiB.
         #[arg(long)]
         all: bool,
@@ -94,7 +97,8 @@ fn perform(task: &Task) -> Result<()> {
         Task::Demo => demo::run(&context),
         Task::Test { arguments } => test::run(&context, arguments),
         Task::Check => check::run(&context),
-        Task::Bench { storage, all, quick } => {
+        Task::Bench { guests: true, .. } => bench::guests(&context),
+        Task::Bench { storage, all, quick, .. } => {
             let scope = match (all, quick) {
                 (true, _) => bench::Scope::All,
                 (false, true) => bench::Scope::Quick,

@@ -61,6 +61,9 @@ pub(crate) fn ensure(context: &Context, needs: &[Need], choice: Option<Toolchain
     }
     if needs.contains(&Need::Tests) {
         system.push(Requirement::program("swtpm", &["swtpm"], "stands for a TPM 2.0 in tests"));
+        system.push(Requirement::program("chromium", &["chromium"], "opens a guest's page in tests"));
+        system.push(Requirement::program("curl", &["curl"], "calls guests that are web services in tests"));
+        system.push(Requirement::program("openssl", &["openssl"], "pins the enclave's certificate in tests"));
     }
     apt::ensure(&system)?;
 

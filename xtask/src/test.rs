@@ -8,7 +8,8 @@
 //! | `CLOISTER_SIGSTRUCT` | its SIGSTRUCT |
 //! | `CLOISTER_PROVOKED_IMAGE`, `CLOISTER_PROVOKED_SIGSTRUCT` | the same for an image that panics on request |
 //! | `CLOISTER_BIN` | the program `cloister` |
-//! | `CLOISTER_EXAMPLES` | the folder with `rust.wasm`, `files.wasm`, `javascript.wasm`, `c.wasm`, `benchmark.wasm` |
+//! | `CLOISTER_EXAMPLES` | the folder with the examples, `NAME.wasm` |
+//! | `CLOISTER_CONFORMANCE` | the folder with the components of the conformance suite, `NAME.wasm` |
 //! | `CLOISTER_WASMTIME` | wasmtime's own command line, to compare with |
 
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ pub(crate) fn run(context: &Context, arguments: &[String]) -> Result<()> {
 fn perform(context: &Context, arguments: &[String], phases: &mut Phases) -> Result<()> {
     phases.run("setup", || setup::ensure(context, &[Need::Image, Need::Guests, Need::Tests], None))?;
     phases.run("examples", || guests::build(context, &Guest::ALL).map(drop))?;
+    let conformance = phases.run("conformance suite", || guests::conformance::build(context))?;
     let image = phases.run("image", || image::build(context))?;
     let provoked = phases.run("provoked image", || image::build_variant(context, Variant::Provoked))?;
     phases.run("programs", || process::run(process::cargo().args(["build", "--package", "cloister"])))?;
@@ -43,6 +45,7 @@ fn perform(context: &Context, arguments: &[String], phases: &mut Phases) -> Resu
         let mut tests = process::cargo();
         tests.args(["test", "--workspace"]).args(arguments).envs(environment(context, &image)?);
         tests
+            .env("CLOISTER_CONFORMANCE", &conformance)
             .env("CLOISTER_PROVOKED_IMAGE", &provoked.sgxs)
             .env("CLOISTER_PROVOKED_SIGSTRUCT", &provoked.sigstruct);
         process::run(tests.current_dir(context.root()))

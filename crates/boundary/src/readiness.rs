@@ -29,6 +29,12 @@ impl Registry {
         Some(state)
     }
 
+    /// Only the enclave's side has numbers that are not watched.
+    #[cfg(target_env = "sgx")]
+    pub(crate) fn contains(&self, number: u64) -> bool {
+        lock(&self.0).contains_key(&number)
+    }
+
     pub(crate) fn remove(&self, number: u64) {
         lock(&self.0).remove(&number);
     }

@@ -15,6 +15,7 @@
 #![deny(unsafe_code)]
 
 mod abi;
+mod clock;
 mod device;
 mod disk;
 mod enclave;

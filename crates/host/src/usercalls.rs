@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::abi::{UsercallError, UsercallKind};
+use crate::clock::Clock;
 use crate::enter::Usercall;
 use crate::events::{EventSet, is_event_set};
 use crate::interference::{Answer, Call, Interference};
@@ -21,6 +21,7 @@ pub(crate) struct Host {
     slots: Vec<Slot>,
     /// Set once, when the enclave is not to be entered again.
     stopping: AtomicBool,
+    clock: Clock,
     interference: Option<Arc<dyn Interference>>,
 }
 
@@ -71,7 +72,7 @@ impl Host {
             .map(|address| Slot { address, events: EventSet::default(), counts: Counts::default() })
             .collect();
         slots.sort_by_key(|slot| slot.address);
-        Self { memory, streams, slots, stopping: AtomicBool::new(false), interference }
+        Self { memory, streams, slots, stopping: AtomicBool::new(false), clock: Clock::new(), interference }
     }
 
     pub(crate) fn slots(&self) -> &[Slot] {
@@ -319,8 +320,7 @@ impl Host {
     /// The second value would point to the frequency of the time-stamp counter, for an enclave that reads the counter
     /// itself. It is null: RDTSC is illegal in an SGX1 enclave.
     fn insecure_time(&self) -> Reply {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let nanoseconds = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
+        let nanoseconds = self.clock.now();
         let Some(interference) = &self.interference else {
             return Reply::Enter(nanoseconds, 0);
         };

@@ -25,7 +25,7 @@ impl Served {
         names: impl Iterator<Item = &'static str>,
         packages: &[(&str, &str)],
     ) -> Result<Self, String> {
-        let mut resolve = Resolve::default();
+        let mut resolve = Resolve { features: UNSTABLE.map(str::to_owned).into(), ..Resolve::default() };
         for (path, text) in packages {
             resolve.push_source(path, text).map_err(|error| format!("{path}: {error:#}"))?;
         }
@@ -173,6 +173,9 @@ fn compatible(version: Option<&str>) -> Option<(u64, u64)> {
 
 /// Missing imports that are told of one component.
 const MAX_MISSING: usize = 100;
+
+/// What the WIT texts call unstable, and is served all the same.
+const UNSTABLE: [&str; 1] = ["network-error-code"];
 
 #[cfg(test)]
 mod tests {

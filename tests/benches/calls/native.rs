@@ -38,7 +38,8 @@ impl Native {
                 tokio::spawn(async move {
                     let _ = stream.set_nodelay(true);
                     let Ok(stream) = acceptor.accept(stream).await else { return };
-                    let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(add));
+                    let served =
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(add));
                     drop(served.await);
                 });
             }
@@ -69,10 +70,11 @@ fn configuration() -> Result<ServerConfig> {
     let key = TlsKey::generate()?;
     let certificate = client_certificate(&key)?;
     let key = PrivatePkcs8KeyDer::from(key.to_pkcs8_der()?.to_vec());
-    let mut configuration = ServerConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key.into())?;
+    let mut configuration =
+        ServerConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key.into())?;
     configuration.send_tls13_tickets = 0;
     Ok(configuration)
 }

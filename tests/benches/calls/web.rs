@@ -36,8 +36,7 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime) -> Result<()
     );
     let mut crossed = Vec::new();
     for connections in [1, 10, 50] {
-        let [image, served, hyper] =
-            in_turns(enclave, [&image, &served, &hyper], connections).await?;
+        let [image, served, hyper] = in_turns(enclave, [&image, &served, &hyper], connections).await?;
         let title = |what: &str| format!("{connections} connections, {what}");
         timed.row(cells(title("image, TLS 1.3"), &image.sample));
         timed.row(cells(title("wasmtime serve, no TLS"), &served.sample));

@@ -38,10 +38,10 @@ async fn what_is_not_a_component_is_refused() {
 async fn a_component_that_is_too_large_is_refused_before_it_is_compiled() {
     let session = shared().owner().await;
     let mut large = guest("toolbox").to_vec();
-    large.resize(17 << 20, 0);
+    large.resize(33 << 20, 0);
     let problem = refused(&session, large).await;
     assert_eq!(problem.code, Code::ComponentTooLarge);
-    assert!(problem.detail.contains("16777216"), "{}", problem.detail);
+    assert!(problem.detail.contains("33554432"), "{}", problem.detail);
 }
 
 #[tokio::test(flavor = "multi_thread")]

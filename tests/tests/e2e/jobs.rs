@@ -44,7 +44,10 @@ fn a_job_answers_line_by_line_while_its_input_is_open() {
         (0..LINES).for_each(|_| input.write_all(line.as_bytes()).unwrap());
     });
     let output = BufReader::new(child.stdout.take().unwrap());
-    assert_eq!(output.lines().map(|line| line.unwrap().len()).filter(|length| *length == 1023).count(), LINES);
+    assert_eq!(
+        output.lines().map(|line| line.unwrap().len()).filter(|length| *length == 1023).count(),
+        LINES
+    );
     writer.join().unwrap();
     assert!(child.wait().unwrap().success());
 }

@@ -6,6 +6,7 @@ mod bad_requests;
 mod broken_platform;
 mod command_line;
 mod conformance;
+mod conformance_network;
 mod examples;
 mod hostile_clients;
 mod hostile_guests;

@@ -33,7 +33,8 @@ async fn a_thousand_calls_wait_a_second_together_while_others_are_answered() {
     let mut slept = Vec::new();
     while let Some(call) = calls.join_next().await {
         let answer = call.unwrap().unwrap();
-        slept.push(answer.result.as_u64().unwrap_or_else(|| answer.result.as_str().unwrap().parse().unwrap()));
+        slept
+            .push(answer.result.as_u64().unwrap_or_else(|| answer.result.as_str().unwrap().parse().unwrap()));
     }
     let took = began.elapsed();
     slept.sort_unstable();

@@ -46,16 +46,21 @@ fn file_name(name: &str) -> String {
 }
 
 /// The crates of the workspace that are components.
-const COMPONENTS: [&str; 10] = [
+const COMPONENTS: [&str; 13] = [
     "cli",
     "clocks",
     "command",
     "config",
     "filesystem",
+    "http-client",
+    "http-server",
     "io",
     "keyvalue",
     "logging",
+    "probe",
     "random",
+    "sockets",
+    "sockets",
     "std-command",
 ];
 

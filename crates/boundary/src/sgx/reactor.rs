@@ -1,6 +1,7 @@
 //! One thread waits at the host's readiness stream and wakes the tasks whose sockets changed.
 
 use super::usercalls::{self, Fd};
+use crate::lanes::Patience;
 use crate::readiness::{Direction, Registry, State};
 use cloister_frames::{EVENT_LEN, Event, READINESS, SHUTDOWN_FD};
 use std::io;
@@ -22,6 +23,11 @@ pub(super) async fn shutdown_requested() {
     let _ = requested.wait_for(|&requested| requested).await;
 }
 
+/// The number is that of a socket which is watched.
+pub(super) fn is_watched(fd: Fd) -> bool {
+    REACTOR.sources.contains(fd)
+}
+
 /// A socket whose readiness is watched. Dropping it closes the socket.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -35,7 +41,8 @@ impl Source {
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] where the host gives a number that is in use: two sockets would share it.
     pub(super) fn new(fd: Fd) -> io::Result<Self> {
-        let state = if fd == SHUTDOWN_FD { None } else { REACTOR.sources.insert(fd) };
+        let taken = fd == SHUTDOWN_FD || usercalls::is_taken(fd);
+        let state = if taken { None } else { REACTOR.sources.insert(fd) };
         let in_use = || io::Error::new(io::ErrorKind::InvalidData, "the host gave a number that is in use");
         Ok(Self { fd, state: state.ok_or_else(in_use)? })
     }
@@ -55,13 +62,13 @@ impl Source {
         cx: &mut Context<'_>,
         mut operation: impl FnMut() -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
+        let mut patience = Patience::default();
         loop {
             let seen = ready!(self.state.poll_ready(direction, cx));
-            match operation() {
+            match patience.attempt(&mut operation) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.state.blocked(direction, seen);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => return Poll::Ready(done),
             }
         }

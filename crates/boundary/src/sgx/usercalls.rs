@@ -3,12 +3,14 @@
 
 use crate::lanes::{LANE_LEN, Lane};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::os::fortanix_sgx::mem::is_user_range;
-use std::os::fortanix_sgx::usercalls::alloc::User;
-use std::os::fortanix_sgx::usercalls::raw::{self, ByteBuffer, Error};
+use std::os::fortanix_sgx::usercalls::alloc::{User, UserRef};
+use std::os::fortanix_sgx::usercalls::raw::{self, ByteBuffer, Error, FD_STDERR};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A host object's number.
 pub(crate) type Fd = raw::Fd;
@@ -24,7 +26,7 @@ pub(crate) fn read(fd: Fd, into: &mut [u8]) -> io::Result<usize> {
         let (result, length) = unsafe { raw::read(fd, buffer.as_mut_ptr(), asked) };
         check(result)?;
         let into = into[..asked].get_mut(..length).ok_or_else(lied_about_length)?;
-        buffer[..length].copy_to_enclave(into);
+        copy_in(&buffer[..length], into);
         Ok(length)
     })
 }
@@ -36,7 +38,7 @@ pub(crate) fn read(fd: Fd, into: &mut [u8]) -> io::Result<usize> {
 pub(crate) fn write(fd: Fd, data: &[u8]) -> io::Result<usize> {
     with_buffer(|buffer| {
         let offered = data.len().min(BUFFER_LEN);
-        buffer[..offered].copy_from_enclave(&data[..offered]);
+        copy_out(&data[..offered], &mut buffer[..offered]);
         // SAFETY: the pointer is to `BUFFER_LEN` bytes of host memory that this thread owns.
         let (result, length) = unsafe { raw::write(fd, buffer.as_ptr(), offered) };
         check(result)?;
@@ -65,20 +67,31 @@ pub(crate) fn accept(fd: Fd) -> io::Result<Fd> {
     check(result).map(|()| fd)
 }
 
-/// Opens a service of the host.
+/// Opens a service of the host. [`close`] it.
 ///
 /// # Errors
-/// As the host says.
+/// As the host says; [`io::ErrorKind::InvalidData`] where it gives a number that is in use.
 pub(crate) fn connect(name: &str) -> io::Result<Fd> {
     let name = User::<[u8]>::new_from_enclave(name.as_bytes());
     let none: *mut ByteBuffer = std::ptr::null_mut();
     // SAFETY: the name is in host memory; null pointers for the addresses are allowed.
     let (result, fd) = unsafe { raw::connect_stream(name.as_ptr(), name.len(), none, none) };
-    check(result).map(|()| fd)
+    check(result)?;
+    if is_standard(fd) || super::reactor::is_watched(fd) || !services().insert(fd) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the host gave a number that is in use"));
+    }
+    Ok(fd)
+}
+
+/// The number is that of an open service, or of a standard stream: no socket can have it.
+pub(crate) fn is_taken(fd: Fd) -> bool {
+    is_standard(fd) || services().contains(&fd)
 }
 
 /// Gives an object back.
 pub(crate) fn close(fd: Fd) {
+    // Forgotten before it is closed: the host may give the number again at once.
+    services().remove(&fd);
     // SAFETY: closing takes a number.
     unsafe { raw::close(fd) }
 }
@@ -102,11 +115,11 @@ impl HostLane {
 
 impl Lane for HostLane {
     fn put(&mut self, at: usize, bytes: &[u8]) {
-        self.buffer[at..at + bytes.len()].copy_from_enclave(bytes);
+        copy_out(bytes, &mut self.buffer[at..at + bytes.len()]);
     }
 
     fn take(&self, at: usize, into: &mut [u8]) {
-        self.buffer[at..at + into.len()].copy_to_enclave(into);
+        copy_in(&self.buffer[at..at + into.len()], into);
     }
 
     fn write(&mut self, part: Range<usize>) -> io::Result<usize> {
@@ -148,6 +161,29 @@ fn host_memory(length: usize) -> io::Result<User<[u8]>> {
     }
     // SAFETY: the memory lies outside the enclave, where everything may be overwritten; the host said that it is ours.
     Ok(unsafe { User::<[u8]>::from_raw_parts(start, length) })
+}
+
+/// `std` takes a copy of nothing for one that leaves the enclave, and panics: an empty slice may point anywhere.
+fn copy_in(from: &UserRef<[u8]>, into: &mut [u8]) {
+    if !into.is_empty() {
+        from.copy_to_enclave(into);
+    }
+}
+
+/// As [`copy_in`].
+fn copy_out(from: &[u8], into: &mut UserRef<[u8]>) {
+    if !from.is_empty() {
+        into.copy_from_enclave(from);
+    }
+}
+
+fn is_standard(fd: Fd) -> bool {
+    fd <= FD_STDERR
+}
+
+fn services() -> MutexGuard<'static, BTreeSet<Fd>> {
+    static SERVICES: Mutex<BTreeSet<Fd>> = Mutex::new(BTreeSet::new());
+    SERVICES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn with_buffer<T>(use_it: impl FnOnce(&mut User<[u8]>) -> T) -> T {

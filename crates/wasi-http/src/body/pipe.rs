@@ -261,6 +261,8 @@ impl State {
     fn size_hint(&self) -> SizeHint {
         match (&self.end, self.declared) {
             (Some(Ok(None)), _) => SizeHint::with_exact(self.queued as u64),
+            // Of a body that broke off nobody may think that it is complete.
+            (Some(Err(_)), _) => SizeHint::default(),
             (_, Some(declared)) => {
                 let taken = self.written - self.queued as u64;
                 SizeHint::with_exact(declared.saturating_sub(taken))

@@ -15,7 +15,8 @@ pub struct Preopen {
     /// The tree that it is in: that of the app's [`Storage`] or another.
     pub filesystem: Filesystem,
     /// Where it is in the tree, with or without `/` before and behind; `/` is the tree's root. Neither `..` nor a symbolic
-    /// link may be on the way. A writable one is made if it is not there.
+    /// link may be on the way. In the app's own tree it
+    /// is made if it is not there.
     pub path: String,
     /// Without [`Storage`] everything is read-only.
     pub access: Access,
@@ -66,12 +67,13 @@ impl Preopen {
             _ => Origin::Preopen(all.iter().take_while(|other| !is_its(&other.filesystem)).count()),
         };
         let mut names = self.path.split('/').filter(|name| !name.is_empty());
-        let directory = names.try_fold(root, |above, name| match (access, open(&above, name)) {
-            (Access::ReadWrite, Err(FsError::NoEntry)) => {
+        let is_own = matches!(origin, Origin::Storage);
+        let directory = names.try_fold(root, |above, name| match open(&above, name) {
+            Err(FsError::NoEntry) if is_own => {
                 storage.into_iter().for_each(Storage::mark_used);
                 make(&above, name)
             }
-            (_, opened) => opened,
+            opened => opened,
         })?;
         Ok(Descriptor::preopened(directory, origin, access))
     }

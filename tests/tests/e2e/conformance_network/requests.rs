@@ -9,7 +9,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper::{Request, Response, header, request};
+use hyper::http::request;
+use hyper::{Request, Response, header};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::io;
@@ -30,11 +31,12 @@ pub(crate) enum Connection {
 
 impl Peer {
     pub(crate) async fn connect(&self) -> anyhow::Result<Connection> {
+        // On the heap: dozens of checks hold the future of this.
         match &self.transport {
-            Transport::Plain => self.handshake(TcpStream::connect(self.address).await?).await,
+            Transport::Plain => Box::pin(self.handshake(TcpStream::connect(self.address).await?)).await,
             Transport::Tls { server_name } => {
-                let tls = RawTls::offering(self.address, server_name, self.protocol.alpn()).await?;
-                self.handshake(tls.0).await
+                let tls = Box::pin(RawTls::offering(self.address, server_name, self.protocol.alpn())).await?;
+                Box::pin(self.handshake(tls.0)).await
             }
         }
     }
@@ -76,7 +78,11 @@ impl Peer {
         self.send(self.request("GET", path).body(whole(""))?).await
     }
 
-    pub(crate) async fn post(&self, path: &str, bytes: impl Into<Bytes>) -> anyhow::Result<Response<Incoming>> {
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        bytes: impl Into<Bytes>,
+    ) -> anyhow::Result<Response<Incoming>> {
         self.send(self.request("POST", path).body(whole(bytes))?).await
     }
 }

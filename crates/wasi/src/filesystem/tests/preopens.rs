@@ -37,7 +37,6 @@ async fn a_directory_that_cannot_be_opened_ends_the_call_with_its_name() {
         ("link", Access::ReadWrite),
         ("link/made", Access::ReadWrite),
         ("d/..", Access::ReadWrite),
-        ("missing", Access::ReadOnly),
         ("file", Access::ReadWrite),
         ("file/below", Access::ReadWrite),
         ("../up", Access::ReadWrite),
@@ -48,6 +47,15 @@ async fn a_directory_that_cannot_be_opened_ends_the_call_with_its_name() {
         let error = guest.view().get_directories().await.unwrap_err();
         assert!(matches!(error.downcast_ref(), Some(Error::Preopen { .. })), "{path}: {error:?}");
         assert!(error.to_string().contains("/seen-as"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_of_the_apps_own_tree_is_made_where_it_is_missing() {
+    let bench = Bench::new();
+    for (path, access) in [("written/deep", Access::ReadWrite), ("read/deep", Access::ReadOnly)] {
+        let mut guest = bench.guest_with([preopen("/seen-as", &bench, path, access)]);
+        assert_eq!(guest.view().get_directories().await.unwrap().len(), 1, "{path}");
     }
 }
 

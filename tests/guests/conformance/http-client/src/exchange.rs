@@ -3,8 +3,8 @@
 use crate::wasi::cli::environment::get_environment;
 use crate::wasi::http::outgoing_handler;
 use crate::wasi::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, FutureTrailers, HeaderError, IncomingBody, IncomingResponse, Method,
-    OutgoingBody, OutgoingRequest, RequestOptions, Scheme, Trailers, http_error_code,
+    ErrorCode, Fields, FutureIncomingResponse, FutureTrailers, HeaderError, IncomingBody, IncomingResponse,
+    Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme, Trailers, http_error_code,
 };
 use crate::wasi::io::streams::{InputStream, StreamError};
 use conformance_suite::{Failure, Outcome, holds};
@@ -178,20 +178,20 @@ pub(crate) fn wait_for_trailers(future: &FutureTrailers) -> Outcome<Result<Optio
     }
 }
 
-/// The error that a body of a response ends in.
-pub(crate) fn error_of_body(response: IncomingResponse) -> Outcome<(Vec<u8>, ErrorCode)> {
+/// How far a body of a response comes, and the code of the error that it ends in, where it has one.
+pub(crate) fn error_of_body(response: IncomingResponse) -> Outcome<(Vec<u8>, Option<ErrorCode>)> {
     let body = body_of(&response)?;
     let stream = stream_of(&body)?;
     let mut bytes = Vec::new();
     loop {
         match stream.blocking_read(64 << 10) {
             Ok(more) => bytes.extend(more),
-            Err(StreamError::LastOperationFailed(error)) => {
-                let code = http_error_code(&error).ok_or_else(|| Failure::new("the error has no code"))?;
-                return Ok((bytes, code));
-            }
+            Err(StreamError::LastOperationFailed(error)) => return Ok((bytes, http_error_code(&error))),
             Err(StreamError::Closed) => {
-                return Err(Failure::new(format!("after {} bytes it ended as if it were whole", bytes.len())));
+                return Err(Failure::new(format!(
+                    "after {} bytes it ended as if it were whole",
+                    bytes.len()
+                )));
             }
         }
     }
@@ -209,7 +209,10 @@ fn described(error: StreamError) -> Failure {
 
 /// Passes where a request failed with a code that `accepts`.
 #[track_caller]
-pub(crate) fn failed<T: Debug>(result: Result<T, ErrorCode>, accepts: impl FnOnce(&ErrorCode) -> bool) -> Outcome {
+pub(crate) fn failed<T: Debug>(
+    result: Result<T, ErrorCode>,
+    accepts: impl FnOnce(&ErrorCode) -> bool,
+) -> Outcome {
     match result {
         Err(error) if accepts(&error) => Ok(()),
         other => Err(Failure::new(format!("{other:?}"))),

@@ -35,7 +35,14 @@ pub(crate) fn cases(mut cases: Cases) -> Cases {
         )
         .with(
             "fields.get",
-            functions![what_is_there, what_is_not_there, in_another_case, all_of_several, an_empty_value, of_no_name],
+            functions![
+                what_is_there,
+                what_is_not_there,
+                in_another_case,
+                all_of_several,
+                an_empty_value,
+                of_no_name
+            ],
         )
         .with("fields.has", functions![has_what_is_there, has_no_invalid_name, has_an_empty_value])
         .with(
@@ -50,7 +57,10 @@ pub(crate) fn cases(mut cases: Cases) -> Cases {
             ],
         )
         .with("fields.append", functions![adds, adds_in_another_case, that_fails_adds_nothing])
-        .with("fields.delete", functions![deletes, deletes_in_another_case, deletes_nothing, deletes_all_values])
+        .with(
+            "fields.delete",
+            functions![deletes, deletes_in_another_case, deletes_nothing, deletes_all_values],
+        )
         .with("fields.entries", functions![are_all, keep_the_order_of_values, have_names_of_any_case])
         .with("fields.clone", functions![is_the_same, is_deep, is_independent_of_its_original])
         .with(
@@ -206,7 +216,8 @@ fn gives_what_is_mutable() -> Outcome {
 }
 
 fn of_many() -> Outcome {
-    let list: Vec<_> = (0..300).map(|number| (format!("name-{number}"), number.to_string().into_bytes())).collect();
+    let list: Vec<_> =
+        (0..300).map(|number| (format!("name-{number}"), number.to_string().into_bytes())).collect();
     let fields = header_error(Fields::from_list(&list))?;
     same(fields.entries().len(), 300)?;
     same(fields.get("name-299"), [b"299"])

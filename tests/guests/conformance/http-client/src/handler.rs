@@ -1,8 +1,8 @@
 //! Requests as they arrive.
 
 use crate::exchange::{
-    body_of_request, failed, finish, get, headers, is_https, pattern, post, read, read_text, read_with_trailers,
-    request, send, set, stream_of, variable, wait, write_body,
+    body_of_request, failed, finish, get, headers, is_https, pattern, post, read, read_text,
+    read_with_trailers, request, send, set, stream_of, variable, wait, write_body,
 };
 use crate::wasi::http::outgoing_handler::handle;
 use crate::wasi::http::types::{ErrorCode, Method, OutgoingRequest, RequestOptions, Scheme};
@@ -52,6 +52,7 @@ pub(crate) fn cases(mut cases: Cases) -> Cases {
                 one_of_a_declared_length,
                 one_written_before_it_is_sent,
                 one_written_in_pieces,
+                one_of_a_declared_length_in_pieces,
                 a_large_one,
                 a_large_one_of_a_declared_length,
                 a_large_one_both_ways_at_once,
@@ -155,14 +156,19 @@ fn no_authority() -> Outcome {
     let request = request(Method::Get, "/request", &[])?;
     set(request.set_authority(None))?;
     failed(send(request)?, |error| {
-        matches!(error, ErrorCode::HttpRequestUriInvalid | ErrorCode::HttpProtocolError | ErrorCode::InternalError(_))
+        matches!(
+            error,
+            ErrorCode::HttpRequestUriInvalid | ErrorCode::HttpProtocolError | ErrorCode::InternalError(_)
+        )
     })
 }
 
 fn another_scheme() -> Outcome {
     let request = request(Method::Get, "/request", &[])?;
     set(request.set_scheme(Some(&Scheme::Other("gopher".to_owned()))))?;
-    failed(send(request)?, |error| matches!(error, ErrorCode::HttpProtocolError | ErrorCode::HttpRequestUriInvalid))
+    failed(send(request)?, |error| {
+        matches!(error, ErrorCode::HttpProtocolError | ErrorCode::HttpRequestUriInvalid)
+    })
 }
 
 fn a_length_without_a_body() -> Outcome {
@@ -232,7 +238,14 @@ fn one_written_before_it_is_sent() -> Outcome {
 }
 
 fn one_written_in_pieces() -> Outcome {
-    let request = request(Method::Post, "/echo", &[])?;
+    arrives_in_pieces(request(Method::Post, "/echo", &[])?)
+}
+
+fn one_of_a_declared_length_in_pieces() -> Outcome {
+    arrives_in_pieces(request(Method::Post, "/echo", &[("content-length", "13")])?)
+}
+
+fn arrives_in_pieces(request: OutgoingRequest) -> Outcome {
     let body = body_of_request(&request)?;
     let future = handle(request, None)?;
     let Ok(stream) = body.write() else { return Err(Failure::new("there is no stream")) };
@@ -301,7 +314,7 @@ fn with_trailers() -> Outcome {
 }
 
 fn of_a_get() -> Outcome {
-    let request = request(Method::Get, "/echo", &[])?;
+    let request = request(Method::Get, "/echo", &[("content-length", "7")])?;
     let body = body_of_request(&request)?;
     let future = handle(request, None)?;
     write_body(body, b"unusual")?;

@@ -114,8 +114,13 @@ const VALID_PATHS: [(&str, &str); 8] = [
     ("percent-encoded", "/%20%00%ff"),
     ("all-that-needs-no-encoding", "/~user/:x;y=z,@!$'()*+"),
 ];
-const INVALID_SCHEMES: [(&str, &str); 5] =
-    [("empty", ""), ("a-space", "ht tp"), ("a-colon", "http:"), ("a-slash", "http/"), ("a-digit-first", "1http")];
+const INVALID_SCHEMES: [(&str, &str); 5] = [
+    ("empty", ""),
+    ("a-space", "ht tp"),
+    ("a-colon", "http:"),
+    ("a-slash", "http/"),
+    ("a-digit-first", "1http"),
+];
 const INVALID_AUTHORITIES: [(&str, &str); 6] = [
     ("empty", ""),
     ("a-space", "exa mple"),
@@ -193,7 +198,8 @@ fn no_path() -> Outcome {
 
 fn every_scheme() -> Outcome {
     let request = request()?;
-    for scheme in [Scheme::Http, Scheme::Https, Scheme::Other("ftp".into()), Scheme::Other("a+b-c.d1".into())] {
+    for scheme in [Scheme::Http, Scheme::Https, Scheme::Other("ftp".into()), Scheme::Other("a+b-c.d1".into())]
+    {
         taken(request.set_scheme(Some(&scheme)))?;
         same(format!("{:?}", request.scheme()), format!("{:?}", Some(scheme)))?;
     }

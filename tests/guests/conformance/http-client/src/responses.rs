@@ -1,8 +1,8 @@
 //! Responses as they arrive.
 
 use crate::exchange::{
-    Entries, body_of, get, is_header_error, pattern, read, read_text, read_with_trailers, request, send, stream_of,
-    variable, wait, wait_for_trailers,
+    Entries, body_of, get, is_header_error, pattern, read, read_text, read_with_trailers, request, send,
+    stream_of, variable, wait, wait_for_trailers,
 };
 use crate::wasi::clocks::monotonic_clock::subscribe_duration;
 use crate::wasi::http::outgoing_handler::handle;

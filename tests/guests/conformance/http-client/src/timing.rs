@@ -9,17 +9,19 @@ pub(crate) fn cases(cases: Cases) -> Cases {
     if variable("HTTP_AUTHORITY").is_none() {
         return cases;
     }
-    cases.with(
-        "timeouts",
-        functions![
-            for_the_first_byte,
-            for_the_first_byte_that_comes_in_time,
-            between_bytes,
-            between_bytes_that_come_in_time,
-            for_the_first_byte_is_none_for_the_rest,
-            that_are_long,
-        ],
-    )
+    cases
+        .with(
+            "timeouts",
+            functions![
+                for_the_first_byte,
+                for_the_first_byte_that_comes_in_time,
+                between_bytes,
+                between_bytes_that_come_in_time,
+                for_the_first_byte_is_none_for_the_rest,
+                that_are_long,
+            ],
+        )
+        .with("http-error-code", functions![code_of_a_timeout_between_bytes])
 }
 
 fn options(first_byte: u64, between_bytes: u64) -> Outcome<RequestOptions> {
@@ -31,7 +33,10 @@ fn options(first_byte: u64, between_bytes: u64) -> Outcome<RequestOptions> {
 }
 
 fn is_timeout(error: &ErrorCode) -> bool {
-    matches!(error, ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout | ErrorCode::ConnectionTimeout)
+    matches!(
+        error,
+        ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout | ErrorCode::ConnectionTimeout
+    )
 }
 
 fn for_the_first_byte() -> Outcome {
@@ -43,21 +48,29 @@ fn for_the_first_byte() -> Outcome {
 }
 
 fn for_the_first_byte_that_comes_in_time() -> Outcome {
-    let response = send_with(request(Method::Get, "/slow-head/100", &[])?, options(10 * SECOND, 10 * SECOND)?)??;
+    let response =
+        send_with(request(Method::Get, "/slow-head/100", &[])?, options(10 * SECOND, 10 * SECOND)?)??;
     same(response.status(), 200)
 }
 
 fn between_bytes() -> Outcome {
     let start = now();
-    let response = send_with(request(Method::Get, "/slow-body/20000", &[])?, options(10 * SECOND, SECOND / 5)?)??;
-    let (bytes, error) = error_of_body(response)?;
-    same(bytes, b"a")?;
-    holds("it is a timeout", is_timeout(&error))?;
+    let response =
+        send_with(request(Method::Get, "/slow-body/20000", &[])?, options(10 * SECOND, SECOND / 5)?)??;
+    same(error_of_body(response)?.0, b"a")?;
     holds("it took no more than it had to", now() - start < 10 * SECOND)
 }
 
+fn code_of_a_timeout_between_bytes() -> Outcome {
+    let response =
+        send_with(request(Method::Get, "/slow-body/20000", &[])?, options(10 * SECOND, SECOND / 5)?)??;
+    let (_, code) = error_of_body(response)?;
+    holds("it is a timeout", code.is_some_and(|code| is_timeout(&code)))
+}
+
 fn between_bytes_that_come_in_time() -> Outcome {
-    let response = send_with(request(Method::Get, "/slow-body/100", &[])?, options(10 * SECOND, 10 * SECOND)?)??;
+    let response =
+        send_with(request(Method::Get, "/slow-body/100", &[])?, options(10 * SECOND, 10 * SECOND)?)??;
     same(read(response)?, b"ab")
 }
 

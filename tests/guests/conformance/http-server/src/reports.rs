@@ -45,7 +45,10 @@ pub(crate) fn rules(request: IncomingRequest, outparam: ResponseOutparam) {
         rule(&format!("{name} is not shown"), !headers.has(name));
     }
     let clone = headers.clone();
-    rule("a clone is mutable", clone.append("x-new", b"x").is_ok() && clone.has("x-new") && !headers.has("x-new"));
+    rule(
+        "a clone is mutable",
+        clone.append("x-new", b"x").is_ok() && clone.has("x-new") && !headers.has("x-new"),
+    );
     drop((clone, headers));
 
     let body = request.consume();
@@ -86,7 +89,9 @@ pub(crate) fn count(request: IncomingRequest, outparam: ResponseOutparam) {
         match stream.blocking_read(64 << 10) {
             Ok(bytes) => count += bytes.len(),
             Err(StreamError::Closed) => return text(outparam, 200, &count.to_string()),
-            Err(StreamError::LastOperationFailed(_)) => return text(outparam, 400, &format!("broken at {count}")),
+            Err(StreamError::LastOperationFailed(_)) => {
+                return text(outparam, 400, &format!("broken at {count}"));
+            }
         }
     }
 }

@@ -16,8 +16,11 @@ use std::fmt::Debug;
 
 pub(crate) type Family = IpAddressFamily;
 
+/// A case over addresses of a family.
+pub(crate) type Case = fn(Family) -> Outcome;
+
 /// Adds functions, of which each is a case of `area` for IPv4, and one for IPv6 where this machine has `::1`.
-pub(crate) fn add(cases: &mut Cases, area: &str, functions: &[(&str, fn(Family) -> Outcome)]) {
+pub(crate) fn add(cases: &mut Cases, area: &str, functions: &[(&str, Case)]) {
     for (family, suffix) in families() {
         for &(function, run) in functions {
             cases.add(&format!("{area}.{suffix}"), function, move || run(family));

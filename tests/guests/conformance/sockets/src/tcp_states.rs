@@ -2,8 +2,8 @@
 //! <https://github.com/WebAssembly/WASI/blob/main/proposals/sockets/TcpSocketOperationalSemantics.md> has them.
 
 use crate::ends::{
-    Connection, Family, add, bound, connect, families, finish_connecting, listener, loopback, network, pair, same_address,
-    unbound,
+    Connection, Family, add, bound, connect, families, finish_connecting, listener, loopback, network, pair,
+    same_address, unbound,
 };
 use crate::wasi::io::streams::{InputStream, OutputStream};
 use crate::wasi::sockets::network::ErrorCode;

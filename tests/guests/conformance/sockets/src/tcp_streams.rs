@@ -363,7 +363,8 @@ fn of_dropped_streams(family: Family) -> Outcome {
     same_address(socket.remote_address()?, server.socket.local_address()?)?;
     socket.shutdown(ShutdownType::Both)?;
     is_closed(server.input.blocking_read(1))?;
-    Ok(drop(socket))
+    drop(socket);
+    Ok(())
 }
 
 fn of_the_output_alone(family: Family) -> Outcome {
@@ -376,7 +377,8 @@ fn of_the_output_alone(family: Family) -> Outcome {
     write_all(&server.output, b"back")?;
     same(read_exactly(&input, 4)?, b"back")?;
     drop(input);
-    Ok(drop(socket))
+    drop(socket);
+    Ok(())
 }
 
 fn of_the_input_alone(family: Family) -> Outcome {
@@ -386,7 +388,8 @@ fn of_the_input_alone(family: Family) -> Outcome {
     write_all(&output, b"still")?;
     same(read_exactly(&server.input, 5)?, b"still")?;
     drop(output);
-    Ok(drop(socket))
+    drop(socket);
+    Ok(())
 }
 
 /// An end that is dropped with data unread resets the connection (RFC 9293, section 3.6.1).
@@ -414,15 +417,19 @@ fn by_a_reset_of_a_writer(family: Family) -> Outcome {
     drop(client);
     for _ in 0..1_000 {
         becomes_ready(&server.output.subscribe())?;
-        let written = server.output.check_write().and_then(|permit| {
-            server.output.write(&vec![0; permit.min(1_000) as usize])
-        });
+        let written = server
+            .output
+            .check_write()
+            .and_then(|permit| server.output.write(&vec![0; permit.min(1_000) as usize]));
         match written {
             Ok(()) => {}
             Err(StreamError::Closed) => return Ok(()),
             Err(StreamError::LastOperationFailed(error)) => {
                 let code = network_error_code(&error);
-                holds("it is a reset", matches!(code, Some(ErrorCode::ConnectionReset | ErrorCode::ConnectionAborted)))?;
+                holds(
+                    "it is a reset",
+                    matches!(code, Some(ErrorCode::ConnectionReset | ErrorCode::ConnectionAborted)),
+                )?;
                 return Ok(());
             }
         }

@@ -1,8 +1,8 @@
 //! The states of UDP sockets, and which addresses they are bound to and speak with.
 
 use crate::ends::{
-    Family, Udp, add, families, loopback, mapped, multicast, network, of_nobody, other, port_of, same_address, udp_bind,
-    udp_bound, unspecified,
+    Family, Udp, add, families, loopback, mapped, multicast, network, of_nobody, other, port_of,
+    same_address, udp_bind, udp_bound, unspecified,
 };
 use crate::wasi::sockets::network::{ErrorCode, IpSocketAddress};
 use crate::wasi::sockets::udp_create_socket::create_udp_socket;
@@ -93,7 +93,8 @@ fn bound(family: Family) -> Outcome {
     fails(socket.finish_bind(), ErrorCode::NotInProgress)?;
     fails(socket.remote_address(), ErrorCode::InvalidState)?;
     socket.local_address()?;
-    Ok(drop(socket.stream(None)?))
+    drop(socket.stream(None)?);
+    Ok(())
 }
 
 fn streaming(family: Family) -> Outcome {
@@ -253,5 +254,6 @@ fn with_port_zero(family: Family) -> Outcome {
 fn that_failed_leaves_the_socket_usable(family: Family) -> Outcome {
     let socket = udp_bound(family)?;
     fails(socket.stream(Some(loopback(family, 0))).map(drop), ErrorCode::InvalidArgument)?;
-    Ok(drop(Udp::of(socket, None)?))
+    drop(Udp::of(socket, None)?);
+    Ok(())
 }

@@ -1,8 +1,8 @@
 //! Datagrams.
 
 use crate::ends::{
-    Family, Udp, add, becomes_ready, families, loopback, mapped, other, port_of, same_address, stays_pending, udp_bind, udp_bound,
-    unspecified,
+    Case, Family, Udp, add, becomes_ready, families, loopback, mapped, other, port_of, same_address,
+    stays_pending, udp_bind, udp_bound, unspecified,
 };
 use crate::wasi::sockets::network::{ErrorCode, IpSocketAddress};
 use crate::wasi::sockets::udp::{IncomingDatagram, OutgoingDatagram};
@@ -57,7 +57,7 @@ pub(crate) fn cases(mut cases: Cases) -> Cases {
         ],
     );
     for (family, suffix) in families() {
-        let functions: [(&str, fn(Family) -> Outcome); 3] = [
+        let functions: [(&str, Case); 3] = [
             ("without-a-permit", send_without_a_permit),
             ("more-than-the-permit", send_more_than_the_permit),
             ("twice-on-one-permit", send_twice_on_one_permit),
@@ -129,7 +129,10 @@ fn several_at_once(family: Family) -> Outcome {
     let datagrams: Vec<_> = (0..most).map(|number| to(address, &[number as u8])).collect();
     same(one.output.send(&datagrams)?, most as u64)?;
     let received = other.receive(most)?;
-    same(received.iter().map(|datagram| datagram.data[0]).collect::<Vec<_>>(), (0..most as u8).collect::<Vec<_>>())
+    same(
+        received.iter().map(|datagram| datagram.data[0]).collect::<Vec<_>>(),
+        (0..most as u8).collect::<Vec<_>>(),
+    )
 }
 
 fn nothing(family: Family) -> Outcome {
@@ -166,7 +169,10 @@ fn too_large(family: Family) -> Outcome {
 fn too_large_after_others(family: Family) -> Outcome {
     let (one, other) = (Udp::new(family)?, Udp::new(family)?);
     let address = other.address()?;
-    same(one.send(&[to(address, b"a"), to(address, b"b"), to(address, &[0; TOO_LARGE]), to(address, b"c")])?, 2)?;
+    same(
+        one.send(&[to(address, b"a"), to(address, b"b"), to(address, &[0; TOO_LARGE]), to(address, b"c")])?,
+        2,
+    )?;
     other.receives(&[b"a", b"b"])?;
     stays_pending(&other.input.subscribe())
 }

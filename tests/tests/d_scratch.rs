@@ -1,3 +1,0 @@
-#![forbid(unsafe_code)]
-#[path = "e2e/conformance_network.rs"]
-mod conformance_network;
