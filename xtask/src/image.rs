@@ -189,4 +189,4 @@ const FEATURES: &str = "-lvi-cfi,-lvi-load-hardening,+aes,+pclmulqdq,+ssse3,+sse
 /// `docs/design/image.md` adds it up. Threads: `main`, the reactor, 16
 /// workers, 6 that block.
 const LAYOUT: [(&str, &str); 3] =
-    [("--heap-size", "0x180000000"), ("--stack-size", "0x200000"), ("--threads", "24")];
+    [("--heap-size", "0x198000000"), ("--stack-size", "0x200000"), ("--threads", "24")];

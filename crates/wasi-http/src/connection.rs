@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -45,6 +45,23 @@ pub(crate) struct Job {
     pub(crate) exchange: Arc<Exchange>,
 }
 
+/// The turn of a request: few are under way at once, of its call and of the enclave.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    _of_the_call: OwnedSemaphorePermit,
+    _of_all: SemaphorePermit<'static>,
+}
+
+impl Lane {
+    async fn wait(lanes: &Arc<Semaphore>) -> Result<Self, ErrorCode> {
+        static ALL: Semaphore = Semaphore::const_new(MAX_CONNECTIONS);
+        let closed = |_| ErrorCode::InternalError(None);
+        let of_the_call = Arc::clone(lanes).acquire_owned().await.map_err(closed)?;
+        let of_all = ALL.acquire().await.map_err(closed)?;
+        Ok(Self { _of_the_call: of_the_call, _of_all: of_all })
+    }
+}
+
 /// What keeps others from reading along.
 #[derive(Clone, Debug)]
 pub(crate) enum Protection {
@@ -67,8 +84,7 @@ impl Job {
     }
 
     async fn exchange_heads(self, spawner: Spawner) -> Result<Arrived, ErrorCode> {
-        let lanes = Arc::clone(&self.lanes);
-        let lane = lanes.acquire_owned().await.map_err(|_| ErrorCode::InternalError(None))?;
+        let lane = Lane::wait(&self.lanes).await?;
         let connecting = timeout(self.timeouts.connect, self.connect(spawner));
         let connection = connecting.await.map_err(|_| ErrorCode::ConnectionTimeout)??;
         let Self { request, authority, timeouts, exchange, .. } = self;
@@ -245,3 +261,5 @@ const MAX_HEADERS: usize = 100;
 const WINDOW_BYTES: u32 = 256 << 10;
 /// Of HTTP/2: fewer and larger pieces than the 16 KiB that a connection begins with.
 const MAX_FRAME_BYTES: u32 = 64 << 10;
+/// Connections of all apps at once: TLS and HTTP/2 hold up to half a mebibyte for each.
+const MAX_CONNECTIONS: usize = 128;

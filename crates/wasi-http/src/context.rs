@@ -6,7 +6,7 @@ use cloister_wasi::HostFuel;
 use tokio::sync::Semaphore;
 use wasmtime::component::ResourceTable;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Total};
 use crate::fields::MAX_HELD_FIELDS_BYTES;
 use crate::handler::{MAX_REQUESTS_UNDER_WAY, MAX_REQUESTS_WAITING};
 use crate::{Client, EgressLog};
@@ -48,9 +48,9 @@ impl HttpCtx {
     pub fn new(settings: HttpSettings) -> Self {
         Self {
             settings,
-            fields: Budget::new(MAX_HELD_FIELDS_BYTES),
-            bodies: Budget::new(MAX_OPEN_BODIES),
-            requests: Budget::new(MAX_REQUESTS_UNDER_WAY + MAX_REQUESTS_WAITING),
+            fields: Budget::new(MAX_HELD_FIELDS_BYTES, &ALL_FIELDS),
+            bodies: Budget::new(MAX_OPEN_BODIES, &ALL_BODIES),
+            requests: Budget::new(MAX_REQUESTS_UNDER_WAY + MAX_REQUESTS_WAITING, &ALL_REQUESTS),
             lanes: Arc::new(Semaphore::new(MAX_REQUESTS_UNDER_WAY)),
         }
     }
@@ -82,3 +82,9 @@ impl HttpCtxView<'_> {
 /// Outgoing bodies that a call has open at once: taken from a request or response, and neither finished nor dropped. Each
 /// holds at most [`BODY_BUFFER_BYTES`](crate::BODY_BUFFER_BYTES).
 pub const MAX_OPEN_BODIES: usize = 64;
+
+/// Of the calls of all apps together. Beyond it a call gets what it gets beyond its own bound.
+static ALL_FIELDS: Total = Total::new(64 << 20);
+/// Of at most 256 KiB each: one for each call that the enclave takes by default, and 512 more.
+static ALL_BODIES: Total = Total::new(1_536);
+static ALL_REQUESTS: Total = Total::new(4_096);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::response::Parts;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use wasmtime::component::Resource;
 use wasmtime_wasi_io::async_trait;
@@ -18,6 +18,7 @@ use wasmtime_wasi_io::poll::{DynPollable, Pollable, subscribe};
 use crate::bindings::wasi::http::types::{ErrorCode, HostFutureIncomingResponse, HostIncomingResponse};
 use crate::body::IncomingBody;
 use crate::budget::Share;
+use crate::connection::Lane;
 use crate::exchange::Exchange;
 use crate::failure;
 use crate::fields::Fields;
@@ -42,7 +43,7 @@ pub(crate) struct Arrived {
     pub(crate) head: Parts,
     pub(crate) body: Incoming,
     pub(crate) between_bytes: Duration,
-    pub(crate) lane: OwnedSemaphorePermit,
+    pub(crate) lane: Lane,
 }
 
 /// What a request holds until it is over.
@@ -104,7 +105,7 @@ struct ResponseBody {
     incoming: Incoming,
     exchange: Arc<Exchange>,
     /// None once the request is over.
-    connection: Option<(Alive, OwnedSemaphorePermit)>,
+    connection: Option<(Alive, Lane)>,
     between_bytes: Duration,
     /// Runs while the guest waits for bytes.
     silence: Option<Silence>,
@@ -120,7 +121,7 @@ struct Silence {
 }
 
 impl ResponseBody {
-    fn new(incoming: Incoming, between_bytes: Duration, request: Alive, lane: OwnedSemaphorePermit) -> Self {
+    fn new(incoming: Incoming, between_bytes: Duration, request: Alive, lane: Lane) -> Self {
         let exchange = Arc::clone(&request.exchange);
         let connection = Some((request, lane));
         let mut body = Self { incoming, exchange, connection, between_bytes, silence: None, ended: false };

@@ -31,12 +31,19 @@ impl Usage {
     /// Keeps `bytes` and counts them until they are taken.
     pub(crate) fn hold(&self, bytes: Bytes) -> Held {
         self.0.buffered.fetch_add(bytes.len(), Ordering::Relaxed);
+        ALL_BUFFERED.fetch_add(bytes.len(), Ordering::Relaxed);
         Held { bytes, usage: self.clone() }
     }
 
     /// Whether so much is buffered that nothing more should be read ahead, nor much be written.
     pub(crate) fn is_full(&self) -> bool {
         self.0.buffered.load(Ordering::Relaxed) >= MAX_BUFFERED
+            || ALL_BUFFERED.load(Ordering::Relaxed) >= MAX_ALL_BUFFERED
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.buffered.fetch_sub(bytes, Ordering::Relaxed);
+        ALL_BUFFERED.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn slot(&self, kind: Kind, most: usize) -> Option<Slot> {
@@ -90,7 +97,7 @@ impl Held {
     /// Gives up the first `most` bytes at most.
     pub(crate) fn take(&mut self, most: usize) -> Bytes {
         let taken = self.bytes.split_to(most.min(self.bytes.len()));
-        self.usage.0.buffered.fetch_sub(taken.len(), Ordering::Relaxed);
+        self.usage.give_back(taken.len());
         taken
     }
 }
@@ -104,7 +111,7 @@ impl fmt::Debug for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.usage.0.buffered.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+        self.usage.give_back(self.bytes.len());
     }
 }
 
@@ -115,6 +122,9 @@ pub const MAX_LOOKUPS: usize = 16;
 /// Bytes that the sockets of one call buffer inside the enclave before they buffer less: nothing is read ahead then, and
 /// a write may be no longer than 4 KiB.
 pub const MAX_BUFFERED: usize = 8 << 20;
+/// The same of the calls of all apps together: the enclave's heap is theirs.
+const MAX_ALL_BUFFERED: usize = 64 << 20;
+static ALL_BUFFERED: AtomicUsize = AtomicUsize::new(0);
 
 #[cfg(test)]
 mod tests {

@@ -17,10 +17,18 @@ pub(crate) struct Example {
 #[derive(Debug)]
 pub(crate) enum Question {
     /// Of an export, with arguments as JSON.
-    Call { export: &'static str, arguments: &'static str },
-    Run { arguments: &'static [&'static str], stdin: &'static str },
+    Call {
+        export: &'static str,
+        arguments: &'static str,
+    },
+    Run {
+        arguments: &'static [&'static str],
+        stdin: &'static str,
+    },
     /// `GET`
-    Request { path: &'static str },
+    Request {
+        path: &'static str,
+    },
 }
 
 /// The quick ones first.

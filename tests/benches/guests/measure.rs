@@ -96,7 +96,8 @@ impl Asker {
     async fn run(&self, arguments: &[&str], stdin: &'static str) -> Result<String> {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let request = RunRequest { arguments, ..RunRequest::default() };
-        let mut run = self.session.run(&self.app, &request, Bytes::from_static(stdin.as_bytes()).into()).await?;
+        let mut run =
+            self.session.run(&self.app, &request, Bytes::from_static(stdin.as_bytes()).into()).await?;
         let mut stdout = Vec::new();
         loop {
             match run.next().await? {

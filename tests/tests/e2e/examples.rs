@@ -148,7 +148,7 @@ async fn the_go_example_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_example_runs() {
     let enclave = Setup::new().start();
-    let app = App::deploy(&enclave, "python", &fuel(100_000_000)).await;
+    let app = App::deploy(&enclave, "python", &fuel(1_000_000_000)).await;
     let one = app.ok("add", json!(["glucose", 5.5])).await;
     let other = app.ok("add", json!(["glucose", 6.5])).await;
     assert_ne!(one["id"], other["id"]);
@@ -157,7 +157,8 @@ async fn the_python_example_runs() {
     let summary = app.ok("summarize", json!(["glucose"])).await;
     assert_eq!((&summary["count"], &summary["mean"]), (&json!(2), &json!(6.0)), "{summary}");
     let table = app.ok("table", json!(["glucose"])).await;
-    let ids: Vec<_> = table.as_str().unwrap().lines().skip(1).map(|line| line.split_once(',').unwrap().0).collect();
+    let ids: Vec<_> =
+        table.as_str().unwrap().lines().skip(1).map(|line| line.split_once(',').unwrap().0).collect();
     assert_eq!(json!(ids), json!([one["id"], other["id"]]));
     let mut drawn: Vec<f64> = serde_json::from_value(app.ok("sample", json!(["glucose", 5])).await).unwrap();
     drawn.sort_by(f64::total_cmp);
@@ -185,7 +186,7 @@ async fn the_javascript_example_runs_and_others_go_on_while_it_compiles() {
         }
     });
     let mut compiling = 0;
-    let app = App::deploy_and_watch(&enclave, "javascript", &DeploySettings::default(), |progress| {
+    let app = App::deploy_and_watch(&enclave, "javascript", &fuel(1_000_000_000), |progress| {
         compiling += u32::from(matches!(progress, DeployProgress::Enclave(DeployEvent::Compiling { .. })));
     })
     .await;
@@ -338,5 +339,8 @@ fn assert_is_now_in_text(text: &str) {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     let (earliest, latest) = (date("1 minute ago"), date("1 minute"));
-    assert!((earliest.as_str()..latest.as_str()).contains(&text), "{text} is not after {earliest} and before {latest}");
+    assert!(
+        (earliest.as_str()..latest.as_str()).contains(&text),
+        "{text} is not after {earliest} and before {latest}"
+    );
 }

@@ -46,7 +46,7 @@ fn file_name(name: &str) -> String {
 }
 
 /// The crates of the workspace that are components.
-const COMPONENTS: [&str; 13] = [
+const COMPONENTS: [&str; 14] = [
     "cli",
     "clocks",
     "command",
@@ -59,7 +59,6 @@ const COMPONENTS: [&str; 13] = [
     "logging",
     "probe",
     "random",
-    "sockets",
     "sockets",
     "std-command",
 ];
