@@ -94,6 +94,7 @@ impl Kind {
         Question {
             transport: Transport::Tls,
             address: enclave.address(),
+            host: "localhost",
             method: Method::POST,
             path: export,
             body: body.to_string().into(),

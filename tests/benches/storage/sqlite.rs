@@ -18,7 +18,7 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime, sizes: &Size
     let app = name("sqlite");
     let owner = enclave.owner().await;
     let settings = DeploySettings { limits: limits(), ..DeploySettings::default() };
-    owner.deploy(&app, wasm.into(), &settings, |_| {}).await?;
+    owner.deploy(&app, wasm, &settings, |_| {}).await?;
     let [stock, restrained] = [Native::stock(wasmtime, &path)?, Native::restrained(wasmtime, &path)?];
 
     let mut results = Vec::new();

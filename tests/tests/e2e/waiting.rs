@@ -1,11 +1,14 @@
 //! Calls that wait hold no thread: a thousand of them wait as long as one, and others are answered meanwhile.
 
 use crate::apps::deploy;
+use cloister_api::{DeploySettings, Limits, NetworkPolicy};
 use cloister_client::Session;
-use cloister_tests::{Enclave, Setup, name};
-use serde_json::json;
+use cloister_tests::{Enclave, Setup, given, name};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -14,40 +17,77 @@ async fn a_thousand_calls_wait_a_second_together_while_others_are_answered() {
     let owner = enclave.owner().await;
     deploy(&owner, "sleeper", "sleeper").await;
     deploy(&owner, "steady", "toolbox").await;
-    let sessions = sessions(&enclave).await;
+    let (took, results) = all_at_once(&enclave, "sleeper", "sleep", json!([1000])).await;
+    let mut slept: Vec<u64> = results.iter().map(number).collect();
+    slept.sort_unstable();
+    println!("{CALLS} calls took {took:?}; they slept {} to {} ms", slept[0] / MS, slept[CALLS - 1] / MS);
+    assert!(slept[0] >= 1_000 * MS, "a call came back early");
+    assert_eq!(enclave.stop().unwrap(), cloister_host::Exit::Success);
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_calls_wait_for_slow_sockets_together_while_others_are_answered() {
+    let enclave = Setup::new().start();
+    let owner = enclave.owner().await;
+    deploy(&owner, "steady", "toolbox").await;
+    let component = given("CLOISTER_CONFORMANCE").join("sockets.wasm");
+    let network = vec!["tcp://127.0.0.1:*".parse().unwrap()];
+    let settings = DeploySettings {
+        network: NetworkPolicy::new(network).unwrap(),
+        limits: Limits { fuel: 1_000_000_000, ..Limits::default() },
+        ..DeploySettings::default()
+    };
+    owner.deploy(&name("reader"), std::fs::read(component).unwrap(), &settings, |_| {}).await.unwrap();
+    let port = slow_server().await;
+    let (took, results) = all_at_once(&enclave, "reader", "slow-read", json!([port])).await;
+    println!("{CALLS} calls that read from slow sockets took {took:?}");
+    assert!(results.iter().all(|result| number(result) == SLOW_ANSWER.len() as u64), "{results:?}");
+    assert_eq!(enclave.stop().unwrap(), cloister_host::Exit::Success);
+}
+
+/// The results of [`CALLS`] calls made at once, and how long they took together. While all of them wait, another app's
+/// call is answered.
+async fn all_at_once(enclave: &Enclave, app: &str, export: &str, arguments: Value) -> (Duration, Vec<Value>) {
+    let sessions = sessions(enclave).await;
+    let other = enclave.caller().await;
     let began = Instant::now();
     let mut calls = JoinSet::new();
     for number in 0..CALLS {
         let session = Arc::clone(&sessions[number % sessions.len()]);
-        calls.spawn(async move { session.call_json(&name("sleeper"), "sleep", &json!([1000])).await });
+        let (app, export, arguments) = (name(app), export.to_owned(), arguments.clone());
+        calls.spawn(async move { session.call_json(&app, &export, &arguments).await });
     }
-    // All of them wait by now, or soon will.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let short = Instant::now();
-    let answer = owner.call_json(&name("steady"), "add", &json!([20, 22])).await.unwrap();
-    let short = short.elapsed();
+    let asked = Instant::now();
+    let answer = other.call_json(&name("steady"), "add", &json!([20, 22])).await.unwrap();
     assert_eq!(answer.result, json!(42));
-    let waiting = calls.len();
-
-    let mut slept = Vec::new();
-    while let Some(call) = calls.join_next().await {
-        let answer = call.unwrap().unwrap();
-        slept
-            .push(answer.result.as_u64().unwrap_or_else(|| answer.result.as_str().unwrap().parse().unwrap()));
-    }
+    println!("a short call beside {} others took {:?}", calls.len(), asked.elapsed());
+    let results: Vec<_> = calls.join_all().await.into_iter().map(|call| call.unwrap().result).collect();
     let took = began.elapsed();
-    slept.sort_unstable();
-    println!(
-        "{CALLS} calls took {took:?}; they slept {} to {} ms; a short call meanwhile, of {waiting} others, took {short:?}",
-        slept[0] / 1_000_000,
-        slept[CALLS - 1] / 1_000_000
-    );
-    assert_eq!(slept.len(), CALLS);
-    assert!(slept[0] >= 1_000_000_000, "a call came back early");
-    // One after another on every thread of the image would be 40 seconds and more.
+    assert_eq!(results.len(), CALLS);
+    // One after another on every thread of the image would be minutes.
     assert!(took < Duration::from_secs(20), "{took:?}");
-    assert_eq!(enclave.stop().unwrap(), cloister_host::Exit::Success);
+    (took, results)
+}
+
+/// Accepts, says nothing for a second, answers, and closes.
+async fn slow_server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                stream.write_all(SLOW_ANSWER).await
+            });
+        }
+    });
+    port
+}
+
+/// JSON has 64-bit numbers as text where they do not fit into a double.
+fn number(value: &Value) -> u64 {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap_or_else(|| panic!("{value}"))
 }
 
 async fn sessions(enclave: &Enclave) -> Vec<Arc<Session>> {
@@ -61,3 +101,5 @@ async fn sessions(enclave: &Enclave) -> Vec<Arc<Session>> {
 const CALLS: usize = 1_000;
 /// The enclave takes 64 requests of one HTTP/2 connection at a time.
 const CALLS_PER_SESSION: usize = 50;
+const MS: u64 = 1_000_000;
+const SLOW_ANSWER: &[u8] = b"at last";
