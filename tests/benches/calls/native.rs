@@ -30,9 +30,11 @@ impl Native {
     pub(crate) fn start() -> Result<Self> {
         let executor = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let acceptor = TlsAcceptor::from(Arc::new(configuration()?));
-        let listener = executor.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         executor.spawn(async move {
+            let Ok(listener) = TcpListener::from_std(listener) else { return };
             while let Ok((stream, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
