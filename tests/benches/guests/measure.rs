@@ -24,6 +24,7 @@ pub(crate) struct Costs {
     pub(crate) memory: u64,
     /// The most that a call burnt.
     pub(crate) fuel: u64,
+    /// The first time that the example's question is asked, which what was asked before it may make quicker.
     pub(crate) first: Duration,
     /// The median of [`LATER`].
     pub(crate) later: Duration,
@@ -43,8 +44,6 @@ pub(crate) async fn measure(enclave: &Enclave, example: &Example) -> Result<Cost
     let deployed = asker.session.deploy(&asker.app, wasm, &settings, |_| {}).await?;
     if let Some(before) = &example.before {
         asker.ask(before).await?;
-        // The first is to be the first after the native code came into being, or has rested.
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let first = asker.time(example).await?;
     let mut later = Vec::new();
