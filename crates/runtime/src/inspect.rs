@@ -22,6 +22,8 @@ pub(crate) struct Inspection {
     /// The most tangled body: its branches and branch targets times the values that may live across them. The compiler's
     /// memory grows with this product, of which a few kilobytes of code can make billions.
     pub largest_tangle: u64,
+    /// Data and element segments of all modules. The compiler makes code of each.
+    pub segments: u64,
     /// Bytes of heap that memories and tables take as they begin, of all modules together.
     pub initial_memory: u64,
     pub imports: Vec<Import>,
@@ -90,6 +92,8 @@ pub(crate) fn inspect(wasm: &[u8]) -> Result<Inspection, DeployError> {
                     found.initial_memory = found.initial_memory.saturating_add(bytes);
                 }
             }
+            Payload::DataSection(section) => found.segments += u64::from(section.count()),
+            Payload::ElementSection(section) => found.segments += u64::from(section.count()),
             Payload::TableSection(section) => {
                 for table in section {
                     let bytes = table.map_err(invalid)?.ty.initial.saturating_mul(TABLE_ELEMENT as u64);
@@ -255,6 +259,16 @@ mod tests {
         let (constructs, branches, targets) = (3, 1, 3);
         let (locals, height) = (3, 1);
         assert_eq!(found.largest_tangle, (constructs + branches + targets) * (locals + height));
+    }
+
+    #[test]
+    fn segments_of_all_modules_count() {
+        let found = inspected(
+            r#"(component
+                (core module (memory 1) (data (i32.const 0) "a") (data "b"))
+                (core module (table 1 funcref) (func $f) (elem (i32.const 0) func $f)))"#,
+        );
+        assert_eq!(found.unwrap().segments, 3);
     }
 
     #[test]

@@ -29,7 +29,7 @@ async fn fill(probe: Probe<'_>) {
     probe.ok("increment", json!(["", "counter", probe.app.len()])).await;
     assert_eq!(probe.ok("make-temp", json!(["work", own])).await, json!("work-0"));
     assert_eq!(probe.ok("make-temp", json!(["work", own])).await, json!("work-1"));
-    probe.get("log", json!([format!("line {own}")])).await;
+    probe.get("write-log", json!([format!("line {own}")])).await;
     assert_eq!(probe.error("http-get", json!([format!("https://{}.example/", probe.app)])).await, DENIED);
 }
 
@@ -298,8 +298,8 @@ async fn logs_and_requests_are_read_by_the_owner_only() {
     }
     // Whoever follows a log gets lines of this app only.
     let mut following = first.follow_logs(&mine.name()).await.unwrap();
-    yours.get("log", json!(["line of yours, later"])).await;
-    mine.get("log", json!(["line of mine, later"])).await;
+    yours.get("write-log", json!(["line of yours, later"])).await;
+    mine.get("write-log", json!(["line of mine, later"])).await;
     let mut text = Vec::new();
     while !text.windows(LATER.len()).any(|window| window == LATER) {
         let more = tokio::time::timeout(Duration::from_secs(10), following.next()).await.unwrap().unwrap();

@@ -82,7 +82,7 @@ impl Guest for Probe {
         keys::increment(&bucket, &key, by).map_err(keys::name)
     }
 
-    fn log(text: String) {
+    fn write_log(text: String) {
         logging::log(Level::Info, "probe", &text);
         let line = format!("{text}\n");
         for output in [get_stdout(), get_stderr()] {
