@@ -14,6 +14,9 @@ mod calls;
 mod certificates;
 mod deploy;
 mod egress;
+#[cfg(target_env = "sgx")]
+#[allow(unsafe_code, reason = "an allocator is an unsafe trait")]
+mod heap;
 mod host_name;
 mod invocation;
 mod metrics;
