@@ -9,4 +9,4 @@ mod pipe;
 pub use incoming::{FutureTrailers, IncomingBody};
 pub use outgoing::OutgoingBody;
 pub(crate) use outgoing::{Message, new_body};
-pub use pipe::{BODY_BUFFER_BYTES, BodyError, GuestBody};
+pub use pipe::{BODY_BUFFER_BYTES, GuestBody};

@@ -1,32 +1,12 @@
-use std::fmt;
 use std::sync::Arc;
 
-use cloister_api::NetworkPolicy;
+use cloister_egress::{Budget, HttpSettings, Total};
 use cloister_wasi::HostFuel;
 use tokio::sync::Semaphore;
 use wasmtime::component::ResourceTable;
 
-use crate::budget::{Budget, Total};
 use crate::fields::MAX_HELD_FIELDS_BYTES;
 use crate::handler::{MAX_REQUESTS_UNDER_WAY, MAX_REQUESTS_WAITING};
-use crate::{Client, EgressLog};
-
-/// What an app may do over HTTP. A clone costs a few reference counts: keep one per app, make a context per call.
-#[derive(Clone)]
-pub struct HttpSettings {
-    /// Where the app's requests may go.
-    pub policy: Arc<NetworkPolicy>,
-    /// TLS of the app's requests.
-    pub client: Client,
-    /// Learns of each request.
-    pub egress: Arc<dyn EgressLog>,
-}
-
-impl fmt::Debug for HttpSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpSettings").field("policy", &self.policy).finish_non_exhaustive()
-    }
-}
 
 /// What one call of a guest does over HTTP.
 ///

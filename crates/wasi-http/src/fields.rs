@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use cloister_egress::{Budget, Share};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use wasmtime::component::{Resource, ResourceTableError};
 
 use crate::bindings::wasi::http::types::{HeaderError, HostFields};
-use crate::budget::{Budget, Share};
 use crate::error::HeaderFailure;
 use crate::{Error, HttpCtxView};
 

@@ -3,20 +3,15 @@
 //! Served: `wasi:http/types` and `wasi:http/outgoing-handler`, and what a host needs to drive a guest's
 //! `wasi:http/incoming-handler`: [`push_incoming_request`], [`push_response_outparam`] and [`GuestBody`].
 //!
-//! A guest's requests go where its [`NetworkPolicy`](cloister_api::NetworkPolicy) lets them, TLS begins and ends in this
-//! crate, and every request is told to an [`EgressLog`]. Bodies are streams with back-pressure in both directions: what
-//! this crate holds of one is bounded, whatever its length.
+//! A guest's requests go where its [`NetworkPolicy`](cloister_api::NetworkPolicy) lets them, `cloister_egress` sends them, and
+//! every request is told to an [`EgressLog`]. Bodies are streams with back-pressure in both directions: what this crate holds
+//! of one is bounded, whatever its length.
 #![forbid(unsafe_code)]
 
 mod bindings;
 mod body;
-mod budget;
-mod client;
-mod connection;
 mod context;
-mod egress;
 mod error;
-mod exchange;
 mod failure;
 mod fields;
 mod handler;
@@ -27,15 +22,16 @@ mod response;
 mod tasks;
 
 pub use bindings::wasi::http::types::{ErrorCode, Scheme};
-pub use body::{BODY_BUFFER_BYTES, BodyError, GuestBody};
-pub use client::{Client, InvalidRoots, Roots};
-pub use context::{HttpCtx, HttpCtxView, HttpSettings, HttpView, MAX_OPEN_BODIES};
-pub use egress::{DROPPED_BY_GUEST, EgressLog, EgressOutcome, EgressRequest, TlsVersion};
+pub use body::{BODY_BUFFER_BYTES, GuestBody};
+pub use cloister_egress::{
+    BETWEEN_BYTES_TIMEOUT, BodyError, CONNECT_TIMEOUT, Client, DROPPED_BY_GUEST, EgressLog, EgressOutcome,
+    EgressRequest, FIRST_BYTE_TIMEOUT, HttpSettings, InvalidRoots, MAX_TIMEOUT, Roots, TlsVersion,
+};
+pub use context::{HttpCtx, HttpCtxView, HttpView, MAX_OPEN_BODIES};
 pub use error::Error;
 pub use fields::{MAX_FIELDS_BYTES, MAX_HELD_FIELDS_BYTES};
 pub use handler::{MAX_REQUESTS_UNDER_WAY, MAX_REQUESTS_WAITING, REQUEST_FUEL};
 pub use incoming::{IncomingRequest, push_incoming_request};
-pub use options::{BETWEEN_BYTES_TIMEOUT, CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, MAX_TIMEOUT};
 pub use outgoing::{ResponseOutparam, push_response_outparam};
 
 use wasmtime::component::{HasData, Linker, Resource};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cloister_egress::{MAX_TIMEOUT, Timeouts};
 use wasmtime::component::Resource;
 
 use crate::HttpCtxView;
@@ -9,19 +10,10 @@ use crate::bindings::wasi::http::types::HostRequestOptions;
 
 /// How long a guest wants to wait, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(unreachable_pub, reason = "generated code re-exports it")]
 pub struct RequestOptions {
     connect: Option<u64>,
     first_byte: Option<u64>,
     between_bytes: Option<u64>,
-}
-
-/// How long a request waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Timeouts {
-    pub(crate) connect: Duration,
-    pub(crate) first_byte: Duration,
-    pub(crate) between_bytes: Duration,
 }
 
 impl From<RequestOptions> for Timeouts {
@@ -29,10 +21,11 @@ impl From<RequestOptions> for Timeouts {
         let within = |asked: Option<u64>, default| {
             asked.map_or(default, |nanoseconds| Duration::from_nanos(nanoseconds).min(MAX_TIMEOUT))
         };
-        Self {
-            connect: within(options.connect, CONNECT_TIMEOUT),
-            first_byte: within(options.first_byte, FIRST_BYTE_TIMEOUT),
-            between_bytes: within(options.between_bytes, BETWEEN_BYTES_TIMEOUT),
+        let defaults = Timeouts::default();
+        Timeouts {
+            connect: within(options.connect, defaults.connect),
+            first_byte: within(options.first_byte, defaults.first_byte),
+            between_bytes: within(options.between_bytes, defaults.between_bytes),
         }
     }
 }
@@ -98,12 +91,3 @@ impl HostRequestOptions for HttpCtxView<'_> {
         Ok(())
     }
 }
-
-/// Until a connection is there, its name looked up and TLS agreed on, where the guest says nothing.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// From a request that is sent to the head of its response, where the guest says nothing.
-pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Between two pieces of a response's body, where the guest says nothing.
-pub const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest of each that a request waits, whatever the guest says.
-pub const MAX_TIMEOUT: Duration = Duration::from_secs(600);

@@ -3,27 +3,22 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http::response::Parts;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use cloister_egress::{EgressError, Exchange, ResponseBody as Received, Share};
+use http::Response;
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::oneshot;
-use tokio::time::Sleep;
 use wasmtime::component::Resource;
 use wasmtime_wasi_io::async_trait;
 use wasmtime_wasi_io::poll::{DynPollable, Pollable, subscribe};
 
+use crate::HttpCtxView;
 use crate::bindings::wasi::http::types::{ErrorCode, HostFutureIncomingResponse, HostIncomingResponse};
 use crate::body::IncomingBody;
-use crate::budget::Share;
-use crate::connection::Lane;
-use crate::exchange::Exchange;
-use crate::failure;
 use crate::fields::Fields;
-use crate::tasks::Tasks;
-use crate::{EgressOutcome, HttpCtxView};
+use crate::tasks::Task;
 
 /// The response to a request that is under way. Dropping it ends the request.
 #[derive(Debug)]
@@ -32,31 +27,25 @@ pub struct FutureIncomingResponse(State);
 
 #[derive(Debug)]
 enum State {
-    Pending { answer: oneshot::Receiver<Result<Arrived, ErrorCode>>, request: Alive },
-    Ready(Result<Box<(Arrived, Alive)>, ErrorCode>),
+    Pending { answer: oneshot::Receiver<Arrived>, request: Alive },
+    Ready(Result<Box<(Response<Received>, Alive)>, EgressError>),
     Given,
 }
 
-/// A response of which the body is still to come.
-#[derive(Debug)]
-pub(crate) struct Arrived {
-    pub(crate) head: Parts,
-    pub(crate) body: Incoming,
-    pub(crate) between_bytes: Duration,
-    pub(crate) lane: Lane,
-}
+/// A response of which the body is still to come, or why there is none.
+type Arrived = Result<Response<Received>, EgressError>;
 
 /// What a request holds until it is over.
 #[derive(Debug)]
 pub(crate) struct Alive {
     exchange: Arc<Exchange>,
-    _tasks: Tasks,
+    _task: Task,
     _share: Share,
 }
 
 impl Alive {
-    pub(crate) fn new(exchange: Arc<Exchange>, tasks: Tasks, share: Share) -> Self {
-        Self { exchange, _tasks: tasks, _share: share }
+    pub(crate) fn new(exchange: Arc<Exchange>, task: Task, share: Share) -> Self {
+        Self { exchange, _task: task, _share: share }
     }
 }
 
@@ -67,7 +56,7 @@ impl Drop for Alive {
 }
 
 impl FutureIncomingResponse {
-    pub(crate) fn new(answer: oneshot::Receiver<Result<Arrived, ErrorCode>>, request: Alive) -> Self {
+    pub(crate) fn new(answer: oneshot::Receiver<Arrived>, request: Alive) -> Self {
         Self(State::Pending { answer, request })
     }
 
@@ -76,7 +65,7 @@ impl FutureIncomingResponse {
         let Poll::Ready(answer) = Pin::new(answer).poll(cx) else { return Poll::Pending };
         if let State::Pending { request, .. } = std::mem::replace(&mut self.0, State::Given) {
             // Its task ends without an answer only where the runtime ends.
-            let answer = answer.unwrap_or(Err(ErrorCode::InternalError(None)));
+            let answer = answer.unwrap_or(Err(EgressError::Internal));
             self.0 = State::Ready(answer.map(|arrived| Box::new((arrived, request))));
         }
         Poll::Ready(())
@@ -102,62 +91,15 @@ pub struct IncomingResponse {
 /// The body of a response. It holds the request, and lets go of it at its end.
 #[derive(Debug)]
 struct ResponseBody {
-    incoming: Incoming,
-    exchange: Arc<Exchange>,
+    received: Received,
     /// None once the request is over.
-    connection: Option<(Alive, Lane)>,
-    between_bytes: Duration,
-    /// Runs while the guest waits for bytes.
-    silence: Option<Silence>,
-    /// There is no more to come.
-    ended: bool,
-}
-
-#[derive(Debug)]
-struct Silence {
-    timer: Pin<Box<Sleep>>,
-    /// Bytes of the request that were sent when it began.
-    sent: u64,
+    request: Option<Alive>,
 }
 
 impl ResponseBody {
-    fn new(incoming: Incoming, between_bytes: Duration, request: Alive, lane: Lane) -> Self {
-        let exchange = Arc::clone(&request.exchange);
-        let connection = Some((request, lane));
-        let mut body = Self { incoming, exchange, connection, between_bytes, silence: None, ended: false };
-        if body.incoming.is_end_stream() {
-            body.end(None);
-        }
-        body
-    }
-
-    fn end(&mut self, error: Option<&ErrorCode>) {
-        self.silence = None;
-        self.ended = true;
-        match error {
-            Some(error) => self.exchange.end(EgressOutcome::Failed(failure::name(error))),
-            None => self.exchange.end_as_it_is(),
-        }
-        // A server may answer before it has read the whole request. The guest then goes on writing.
-        if error.is_some() || self.exchange.upload_ended() {
-            self.connection = None;
-        }
-    }
-
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let sent = self.exchange.sent();
-            let limit = self.between_bytes;
-            let silence = self
-                .silence
-                .get_or_insert_with(|| Silence { timer: Box::pin(tokio::time::sleep(limit)), sent });
-            std::task::ready!(silence.timer.as_mut().poll(cx));
-            let began_at = silence.sent;
-            self.silence = None;
-            if !self.exchange.excuses_silence(began_at) {
-                return Poll::Ready(());
-            }
-        }
+    fn new(received: Received, request: Alive) -> Self {
+        let request = (!received.is_over()).then_some(request);
+        Self { received, request }
     }
 }
 
@@ -169,44 +111,19 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ErrorCode>>> {
-        let body = &mut *self;
-        if body.ended {
-            return Poll::Ready(None);
+        let frame = ready!(Pin::new(&mut self.received).poll_frame(cx));
+        if self.received.is_over() {
+            self.request = None;
         }
-        match Pin::new(&mut body.incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                body.silence = None;
-                body.exchange.add_received(frame.data_ref().map_or(0, Bytes::len));
-                if frame.is_trailers() || body.incoming.is_end_stream() {
-                    body.end(None);
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => {
-                let upload = body.exchange.upload_error().map(failure::of_upload);
-                let error = upload.unwrap_or_else(|| failure::of_response_body(&error));
-                body.end(Some(&error));
-                Poll::Ready(Some(Err(error)))
-            }
-            Poll::Ready(None) => {
-                body.end(None);
-                Poll::Ready(None)
-            }
-            Poll::Pending => {
-                std::task::ready!(body.poll_silence(cx));
-                let error = ErrorCode::ConnectionReadTimeout;
-                body.end(Some(&error));
-                Poll::Ready(Some(Err(error)))
-            }
-        }
+        Poll::Ready(frame.map(|frame| frame.map_err(ErrorCode::from)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        self.received.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.received.size_hint()
     }
 }
 
@@ -230,13 +147,14 @@ impl HostFutureIncomingResponse for HttpCtxView<'_> {
         }
         let arrived = match std::mem::replace(&mut future.0, State::Given) {
             State::Ready(Ok(arrived)) => arrived,
-            State::Ready(Err(error)) => return Ok(Some(Ok(Err(error)))),
+            State::Ready(Err(error)) => return Ok(Some(Ok(Err(error.into())))),
             State::Given | State::Pending { .. } => return Ok(Some(Err(()))),
         };
-        let (Arrived { head, body, between_bytes, lane }, request) = *arrived;
+        let (response, request) = *arrived;
+        let (head, body) = response.into_parts();
         let headers = Fields::received(head.headers, &self.ctx.fields)?;
         self.fuel.charge_bytes(headers.size() as u64).await?;
-        let body = IncomingBody::new(ResponseBody::new(body, between_bytes, request, lane));
+        let body = IncomingBody::new(ResponseBody::new(body, request));
         let response = IncomingResponse { status: head.status.as_u16(), headers, body: Some(body) };
         Ok(Some(Ok(Ok(self.table.push(response)?))))
     }

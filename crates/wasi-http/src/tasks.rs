@@ -1,30 +1,19 @@
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use hyper::rt::Executor;
-use tokio::task::JoinSet;
+use tokio::task::AbortHandle;
 
-/// The tasks of one request. They end when this is dropped.
-#[derive(Debug, Default)]
-pub(crate) struct Tasks(Arc<Mutex<JoinSet<()>>>);
+/// A task that ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Task(AbortHandle);
 
-impl Tasks {
-    pub(crate) fn spawner(&self) -> Spawner {
-        Spawner(Arc::downgrade(&self.0))
+impl Task {
+    pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(task).abort_handle())
     }
 }
 
-/// Adds to [`Tasks`], and does nothing once they are dropped. The tasks themselves may hold it.
-#[derive(Clone, Debug)]
-pub(crate) struct Spawner(Weak<Mutex<JoinSet<()>>>);
-
-impl<F> Executor<F> for Spawner
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, task: F) {
-        if let Some(tasks) = self.0.upgrade() {
-            tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
-        }
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

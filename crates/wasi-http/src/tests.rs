@@ -7,5 +7,6 @@ mod fields;
 mod incoming;
 mod linking;
 mod requests;
+#[path = "../../egress/src/tests/server.rs"]
 mod server;
 mod states;

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cloister_egress::{Budget, Share};
 use wasmtime::component::Resource;
 use wasmtime_wasi_io::async_trait;
 use wasmtime_wasi_io::poll::Pollable;
@@ -11,7 +12,6 @@ use wasmtime_wasi_io::streams::{DynOutputStream, OutputStream, StreamError, Stre
 
 use super::pipe::{GuestBody, Pipe, Refused};
 use crate::bindings::wasi::http::types::{ErrorCode, HostOutgoingBody};
-use crate::budget::{Budget, Share};
 use crate::error::Failure;
 use crate::fields::Fields;
 use crate::{Error, HttpCtxView};

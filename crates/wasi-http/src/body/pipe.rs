@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
+use cloister_egress::{BodyError, Payload};
 use http::HeaderMap;
 use hyper::body::{Body, Frame, SizeHint};
 
@@ -52,6 +53,12 @@ impl Body for GuestBody {
     }
 }
 
+impl From<GuestBody> for Payload {
+    fn from(body: GuestBody) -> Self {
+        if body.pipe.is_none() { Self::empty() } else { Self::stream(body) }
+    }
+}
+
 impl Drop for GuestBody {
     fn drop(&mut self) {
         if let Some(pipe) = &self.pipe {
@@ -62,17 +69,6 @@ impl Drop for GuestBody {
             state.wake_writer();
         }
     }
-}
-
-/// Why what a guest wrote is no whole body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BodyError {
-    /// It dropped the body, or its call ended.
-    #[error("the guest did not finish the body")]
-    Unfinished,
-    /// Its `content-length` says otherwise.
-    #[error("the guest declared a body of {declared} bytes and wrote {written}")]
-    Length { declared: u64, written: u64 },
 }
 
 /// A queue of bytes that is bounded, with a length to keep to and an end.

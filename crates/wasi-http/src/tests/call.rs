@@ -86,6 +86,13 @@ impl Call {
         Self { ctx: HttpCtx::new(settings), fuel: HostFuel::default(), table, log }
     }
 
+    /// Another call of the same app.
+    pub(super) fn another(&self) -> Self {
+        let log = Arc::clone(&self.log);
+        let ctx = HttpCtx::new(self.ctx.settings.clone());
+        Self { ctx, fuel: HostFuel::default(), table: ResourceTable::new(), log }
+    }
+
     /// A call that may send nothing.
     pub(super) fn offline() -> Self {
         Self::new(&[], Roots::These(Vec::new()))

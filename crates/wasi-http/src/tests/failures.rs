@@ -14,7 +14,6 @@ use super::call::{Ask, Call, Received, code};
 use super::server::{AnyBody, Authority, BoxError, Versions, closed_port, drain, listen, serve, whole};
 use crate::bindings::wasi::http::outgoing_handler::Host as _;
 use crate::bindings::wasi::http::types::{ErrorCode, Scheme};
-use crate::failure::name;
 use crate::{EgressOutcome, Roots, TlsVersion};
 
 async fn hello(_: Request<Incoming>) -> Response<AnyBody> {
@@ -41,6 +40,20 @@ fn assert_failed(call: &Call, received: &Result<Received, ErrorCode>, expected: 
     assert_eq!(logged.len(), 1, "{logged:?}");
     assert_eq!(logged[0].outcome, EgressOutcome::Failed(expected), "{received:?}");
     assert_eq!(name(received.as_ref().unwrap_err()), expected);
+}
+
+/// The name of a code, in lower case.
+fn name(code: &ErrorCode) -> String {
+    let text = format!("{code:?}");
+    let variant = text.trim_start_matches("ErrorCode::").split('(').next().unwrap();
+    let mut name = String::new();
+    for letter in variant.chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use hyper::body::{Frame, Incoming};
 use tokio::sync::Semaphore;
 
 use super::call::{Ask, Call};
-use super::server::{AnyBody, Authority, Versions, drain, frames, serve, serve_plain, whole};
+use super::server::{AnyBody, Authority, Versions, drain, frames, serve, serve_counted, serve_plain, whole};
 use crate::bindings::wasi::http::types::{ErrorCode, Method, Scheme};
 use crate::{EgressOutcome, EgressRequest, MAX_REQUESTS_UNDER_WAY, MAX_REQUESTS_WAITING, TlsVersion};
 
@@ -112,6 +112,60 @@ async fn an_address_with_a_certificate_for_it() {
     let host = format!("127.0.0.1:{}", server.port());
     let mut call = Call::new(&[&format!("https://{host}")], authority.roots());
     assert_eq!(call.fetch(&Ask::get(&host)).await.unwrap().status, 201);
+}
+
+#[tokio::test]
+async fn calls_of_one_app_share_connections() {
+    for alpn in ["h2", "http/1.1"] {
+        let authority = Authority::new();
+        let (server, connections) =
+            serve_counted(authority.good().acceptor(&[alpn], Versions::All), echo).await;
+        let host = format!("localhost:{}", server.port());
+        let app = Call::new(&[&format!("https://{host}")], authority.roots());
+        for _ in 0..5 {
+            let mut call = app.another();
+            assert_eq!(call.fetch(&Ask::get(&host)).await.unwrap().status, 201);
+            let (future, body) = call.send_open(&Ask::post(&host, "/")).await;
+            call.write_body(body, b"hello", None).await.unwrap();
+            assert_eq!(call.receive(future).await.unwrap().body, b"hello");
+            assert!(call.table.is_empty());
+        }
+        assert_eq!((connections.begun(), app.logged().len()), (1, 10), "{alpn}");
+    }
+}
+
+/// A call that ends in the middle of a request's body takes no connection along that others use.
+#[tokio::test]
+async fn a_body_that_a_guest_does_not_finish_is_not_sent_on() {
+    let authority = Authority::new();
+    let ended = Arc::new(Semaphore::new(0));
+    let tell = Arc::clone(&ended);
+    let answer = move |request: Request<Incoming>| {
+        let tell = Arc::clone(&tell);
+        async move {
+            let body = request.into_body().collect().await;
+            if body.is_err() {
+                tell.add_permits(1);
+            }
+            Response::new(whole("done"))
+        }
+    };
+    let (server, connections) =
+        serve_counted(authority.good().acceptor(&["h2"], Versions::All), answer).await;
+    let host = format!("localhost:{}", server.port());
+    let app = Call::new(&[&format!("https://{host}")], authority.roots());
+    app.another().fetch(&Ask::get(&host)).await.unwrap();
+    let mut call = app.another();
+    let (future, body) = call.send_open(&Ask::post(&host, "/")).await;
+    let stream = call.stream_to(&body).await;
+    call.write(&stream, Bytes::from_static(&[1; 100_000])).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // The guest lets go of the response, and holds on to the body.
+    call.table.delete(future).unwrap();
+    tokio::time::timeout(Duration::from_secs(10), ended.acquire()).await.unwrap().unwrap().forget();
+    drop(call);
+    assert_eq!(app.another().fetch(&Ask::get(&host)).await.unwrap().body, b"done");
+    assert_eq!(connections.begun(), 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// An amount that one call may hold, and that all calls together may.
 #[derive(Clone, Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     used: Arc<AtomicUsize>,
     most: usize,
     total: &'static Total,
@@ -11,24 +11,26 @@ pub(crate) struct Budget {
 
 /// What the calls of all apps hold together: the enclave's heap is theirs.
 #[derive(Debug)]
-pub(crate) struct Total {
+pub struct Total {
     used: AtomicUsize,
     most: usize,
 }
 
 impl Total {
-    pub(crate) const fn new(most: usize) -> Self {
+    /// At most `most` of it at once.
+    pub const fn new(most: usize) -> Self {
         Self { used: AtomicUsize::new(0), most }
     }
 }
 
 impl Budget {
-    pub(crate) fn new(most: usize, total: &'static Total) -> Self {
+    /// At most `most` for one call, and what `total` has left.
+    pub fn new(most: usize, total: &'static Total) -> Self {
         Self { used: Arc::default(), most, total }
     }
 
     /// A share of `amount`, unless that is more than is left.
-    pub(crate) fn take(&self, amount: usize) -> Option<Share> {
+    pub fn take(&self, amount: usize) -> Option<Share> {
         let mut share = Share { budget: self.clone(), amount: 0 };
         share.resize(amount).then_some(share)
     }
@@ -36,18 +38,19 @@ impl Budget {
 
 /// A part of a [`Budget`], given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub struct Share {
     budget: Budget,
     amount: usize,
 }
 
 impl Share {
-    pub(crate) fn amount(&self) -> usize {
+    /// How much it is.
+    pub fn amount(&self) -> usize {
         self.amount
     }
 
     /// Changes nothing and says false where the budget does not allow it.
-    pub(crate) fn resize(&mut self, amount: usize) -> bool {
+    pub fn resize(&mut self, amount: usize) -> bool {
         let Budget { used, most, total } = &self.budget;
         if !exchange(used, self.amount, amount, *most) {
             return false;
@@ -62,7 +65,7 @@ impl Share {
     }
 
     /// Another share of the same budget, as large.
-    pub(crate) fn another(&self) -> Option<Self> {
+    pub fn another(&self) -> Option<Self> {
         self.budget.take(self.amount)
     }
 }

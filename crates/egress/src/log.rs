@@ -29,6 +29,8 @@ pub struct EgressRequest {
     pub duration: Duration,
     /// None where no TLS was agreed on.
     pub tls: Option<TlsVersion>,
+    /// SHA-256 of the server's certificate, the end entity's in DER. None where no TLS was agreed on.
+    pub peer: Option<[u8; 32]>,
 }
 
 /// What became of a request.
@@ -36,7 +38,7 @@ pub struct EgressRequest {
 pub enum EgressOutcome {
     /// A response of this status. Its body may be shorter than it was to be where the guest let go of it.
     Status(u16),
-    /// The name of the `error-code` that the guest got, in lower case as in `tls-certificate-error`; or
+    /// The [name](crate::EgressError::name) of an error, in lower case as in `tls-certificate-error`; or
     /// [`DROPPED_BY_GUEST`].
     Failed(&'static str),
     /// The app's network policy does not allow it.

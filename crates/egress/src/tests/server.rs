@@ -1,12 +1,15 @@
-//! Servers on the loopback interface, and their certificates.
+//! Servers on the loopback interface, and their certificates. Other crates' tests include this file.
+#![allow(dead_code, reason = "not every crate uses all of it")]
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use cloister_egress::Roots;
 use graviola::hashing::Sha256;
 use graviola::signing::ecdsa::{P256, SigningKey};
 use http::{Request, Response};
@@ -15,15 +18,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyUsagePurpose, SerialNumber};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyUsagePurpose, SerialNumber};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-
-use crate::Roots;
+use tokio_rustls::server::TlsStream;
 
 /// A certificate authority.
 pub(super) struct Authority {
@@ -35,7 +37,10 @@ pub(super) struct Authority {
 impl Authority {
     pub(super) fn new() -> Self {
         let key = Key::generate();
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let mut parameters = parameters(&[], 2024, 4000);
+        let name = format!("authority {}", NUMBER.fetch_add(1, Ordering::SeqCst));
+        parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let certificate = parameters.self_signed(&key).unwrap().into();
@@ -56,7 +61,7 @@ impl Authority {
 
     /// One that clients accept.
     pub(super) fn good(&self) -> Identity {
-        self.issue(&["localhost", "127.0.0.1"], 2024, 4000)
+        self.issue(&["localhost", "127.0.0.1", "::1"], 2024, 4000)
     }
 }
 
@@ -66,6 +71,28 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    /// One that nobody issued.
+    pub(super) fn self_signed(names: &[&str]) -> Self {
+        Self::self_signed_with(parameters(names, 2024, 4000))
+    }
+
+    /// One that nobody issued and that is an authority's, as `openssl req -x509` makes them.
+    pub(super) fn self_signed_authority(names: &[&str], from: i32, until: i32) -> Self {
+        let mut parameters = parameters(names, from, until);
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self::self_signed_with(parameters)
+    }
+
+    fn self_signed_with(parameters: CertificateParams) -> Self {
+        let key = Key::generate();
+        let certificate = parameters.self_signed(&key).unwrap();
+        Self { certificate: certificate.into(), key: key.pkcs8() }
+    }
+
+    pub(super) fn certificate(&self) -> CertificateDer<'static> {
+        self.certificate.clone()
+    }
+
     pub(super) fn acceptor(self, alpn: &[&str], versions: Versions) -> TlsAcceptor {
         let versions = match versions {
             Versions::All => [&TLS12, &TLS13].to_vec(),
@@ -139,6 +166,77 @@ where
     .await
 }
 
+/// Connections of a server.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Connections {
+    begun: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
+}
+
+impl Connections {
+    /// Those that there ever were.
+    pub(super) fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Waits until this many are open.
+    pub(super) async fn open(&self, expected: usize) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while self.open.load(Ordering::SeqCst) != expected {
+            assert!(std::time::Instant::now() < deadline, "{self:?}, and not {expected}");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    fn count(&self) -> Open {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        self.open.fetch_add(1, Ordering::SeqCst);
+        Open(Arc::clone(&self.open))
+    }
+}
+
+struct Open(Arc<AtomicUsize>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// As [`serve`], and counts the connections.
+pub(super) async fn serve_counted<F, R>(acceptor: TlsAcceptor, answer: F) -> (SocketAddr, Connections)
+where
+    F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Response<AnyBody>> + Send + 'static,
+{
+    listen_counted(acceptor, move |stream| {
+        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        http(stream, h2, answer.clone())
+    })
+    .await
+}
+
+/// Serves TLS with whatever `connection` does, and counts the connections.
+pub(super) async fn listen_counted<F, R>(acceptor: TlsAcceptor, connection: F) -> (SocketAddr, Connections)
+where
+    F: Fn(TlsStream<TcpStream>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let connections = Connections::default();
+    let counted = connections.clone();
+    let address = listen(move |stream| {
+        let (acceptor, connection, open) = (acceptor.clone(), connection.clone(), counted.count());
+        async move {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                connection(stream).await;
+            }
+            drop(open);
+        }
+    })
+    .await;
+    (address, connections)
+}
+
 /// Serves in plaintext.
 pub(super) async fn serve_plain<F, R>(answer: F) -> SocketAddr
 where
@@ -174,7 +272,16 @@ where
     F: Fn(TcpStream) -> R + Send + 'static,
     R: Future<Output = ()> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listen_at("127.0.0.1:0", connection).await
+}
+
+/// As [`listen`], at this address.
+pub(super) async fn listen_at<F, R>(address: &str, connection: F) -> SocketAddr
+where
+    F: Fn(TcpStream) -> R + Send + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
