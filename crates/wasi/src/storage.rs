@@ -21,7 +21,8 @@ pub struct Storage {
 }
 
 impl Storage {
-    pub(crate) fn mark_used(&self) {
+    /// Notes that the guest used what it keeps: what was written has to be durable before the call is answered.
+    pub fn mark_used(&self) {
         self.used.store(true, Ordering::Release);
     }
 }
