@@ -1,7 +1,14 @@
+mod app;
+
+pub use app::{
+    AppClaims, AssetsClaim, ConfigurationClaim, MAX_EXTENSION_VALUE, MAX_EXTENSION_VALUES, MAX_EXTENSIONS,
+    UpgradePolicy,
+};
+
 use crate::codec::{ClaimsError, MAX_CLAIMS, Reader, Writer};
 use crate::keys::POINT_LEN;
 use crate::{HASH_LEN, sha256};
-use cloister_api::{AppName, Limits, NetworkPolicy, NetworkRule};
+use cloister_api::AppName;
 
 /// What an enclave says of itself. The SHA-256 of the canonical encoding is the report data of its quote, so the
 /// hardware vouches that this enclave said it, and the enclave's code for the truth of it.
@@ -56,49 +63,11 @@ pub enum Freshness {
     },
 }
 
-/// One app, as the enclave runs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AppClaims {
-    pub name: AppName,
-    /// SHA-256 of the uploaded `.wasm`.
-    pub code_hash: [u8; HASH_LEN],
-    /// SHA-256 of the owner's SubjectPublicKeyInfo.
-    pub owner: [u8; HASH_LEN],
-    pub limits: Limits,
-    /// [`environment_hash`] of the names of its environment variables. Their values are secret.
-    pub environment: [u8; HASH_LEN],
-    pub upgrade: UpgradePolicy,
-    /// What it may do on the network. Nothing else gets out of it.
-    pub network: NetworkPolicy,
-    /// [`roots_hash`] of the certificates that vouch for servers of https requests; `None`: those that Mozilla trusts.
-    pub roots: Option<[u8; HASH_LEN]>,
-    /// The read-only files that belong to its code.
-    pub assets: Option<AssetsClaim>,
-    /// [`environment_hash`] of the keys of what it reads over wasi:config. Their values are secret.
-    pub config: [u8; HASH_LEN],
-}
-
-/// Read-only files that belong to an app's code.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AssetsClaim {
-    /// The directory in which the app sees them; no other directory of the app lies in it.
-    pub at: String,
-    /// What [`AssetsHash`](crate::AssetsHash) makes of them.
-    pub hash: [u8; HASH_LEN],
-}
-
-/// Who may replace an app's code while its data stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpgradePolicy {
-    /// The key that deployed it.
-    Owner,
-}
-
 impl Claims {
     /// The canonical encoding: RFC 8949, section 4.2.1.
     ///
     /// # Errors
-    /// [`ClaimsError`] where lists are out of order or the encoding would be longer than [`MAX_CLAIMS`].
+    /// [`ClaimsError`] where lists are out of order, an app has too many extensions or the encoding would be longer than [`MAX_CLAIMS`].
     pub fn encode(&self) -> Result<Vec<u8>, ClaimsError> {
         ascending(&self.owners, |owner| owner, "owners")?;
         ascending(&self.apps, |app| &app.name, "apps")?;
@@ -123,7 +92,7 @@ impl Claims {
         }
         self.freshness.encode(writer.key(7));
         writer.key(8).array(self.apps.len());
-        self.apps.iter().for_each(|app| app.encode(&mut writer));
+        self.apps.iter().try_for_each(|app| app.write(&mut writer))?;
         let encoded = writer.finish();
         if encoded.len() > MAX_CLAIMS { Err(ClaimsError::TooLong(encoded.len())) } else { Ok(encoded) }
     }
@@ -168,6 +137,13 @@ impl Claims {
     pub fn app(&self, name: &AppName) -> Option<&AppClaims> {
         self.apps.iter().find(|app| app.name == *name)
     }
+
+    /// What certificates show of all apps together: SHA-256 over name, a zero byte and code hash of each, in the claims'
+    /// order.
+    pub fn apps_hash(&self) -> [u8; HASH_LEN] {
+        let parts = |app: &AppClaims| [app.name.as_str().as_bytes(), &[0], &app.code_hash].concat();
+        sha256(&self.apps.iter().flat_map(parts).collect::<Vec<u8>>())
+    }
 }
 
 impl Boot {
@@ -211,90 +187,6 @@ impl Freshness {
     }
 }
 
-impl AppClaims {
-    fn encode(&self, writer: &mut Writer) {
-        writer.map(10);
-        writer.key(0).text(self.name.as_str());
-        writer.key(1).bytes(&self.code_hash);
-        writer.key(2).bytes(&self.owner);
-        let limits = &self.limits;
-        let numbers = [
-            limits.fuel,
-            limits.memory,
-            limits.table_elements,
-            limits.instances.into(),
-            limits.handles.into(),
-            limits.result,
-            limits.log,
-            limits.wall_time_ms,
-            limits.storage,
-            limits.files,
-        ];
-        writer.key(3).array(numbers.len());
-        numbers.into_iter().for_each(|number| writer.uint(number));
-        writer.key(4).bytes(&self.environment);
-        writer.key(5).uint(match self.upgrade {
-            UpgradePolicy::Owner => 1,
-        });
-        let rules = self.network.rules();
-        writer.key(7).array(rules.len());
-        rules.iter().for_each(|rule| writer.text(&rule.to_string()));
-        match &self.roots {
-            None => writer.key(8).null(),
-            Some(hash) => writer.key(8).bytes(hash),
-        }
-        match &self.assets {
-            None => writer.key(9).null(),
-            Some(assets) => {
-                writer.key(9).array(2);
-                writer.text(&assets.at);
-                writer.bytes(&assets.hash);
-            }
-        }
-        writer.key(10).bytes(&self.config);
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, ClaimsError> {
-        reader.map_of(10)?;
-        Ok(Self {
-            name: reader
-                .key(0)?
-                .text()?
-                .parse()
-                .map_err(|_| ClaimsError::Shape { expected: "the name of an app" })?,
-            code_hash: reader.key(1)?.bytes()?,
-            owner: reader.key(2)?.bytes()?,
-            limits: decode_limits(reader.key(3)?)?,
-            environment: reader.key(4)?.bytes()?,
-            upgrade: match reader.key(5)?.uint()? {
-                1 => UpgradePolicy::Owner,
-                _ => {
-                    return Err(ClaimsError::Shape { expected: "a known upgrade policy" });
-                }
-            },
-            network: decode_network(reader.key(7)?)?,
-            roots: match reader.key(8)?.null() {
-                true => None,
-                false => Some(reader.bytes()?),
-            },
-            assets: AssetsClaim::decode(reader.key(9)?)?,
-            config: reader.key(10)?.bytes()?,
-        })
-    }
-}
-
-impl AssetsClaim {
-    fn decode(reader: &mut Reader<'_>) -> Result<Option<Self>, ClaimsError> {
-        if reader.null() {
-            return Ok(None);
-        }
-        if reader.array()? != 2 {
-            return Err(ClaimsError::Shape { expected: "a path and a hash of assets" });
-        }
-        Ok(Some(Self { at: reader.text()?.to_owned(), hash: reader.bytes()? }))
-    }
-}
-
 /// REPORTDATA of a quote over these encoded claims: their SHA-256, then 32 zero bytes.
 pub fn report_data(claims: &[u8]) -> [u8; 64] {
     let mut data = [0; 64];
@@ -324,46 +216,12 @@ pub fn roots_hash<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> [u8; 
     sha256(&writer.finish())
 }
 
-/// Each rule in its canonical text, ascending, none twice, and within the bounds of a policy.
-fn decode_network(reader: &mut Reader<'_>) -> Result<NetworkPolicy, ClaimsError> {
-    let texts = reader.list(|reader| reader.text())?;
-    ascending(&texts, |text| text, "network rules")?;
-    let unknown = ClaimsError::Shape { expected: "a network rule in its canonical text" };
-    let canonical = |text: &str| {
-        let rule: NetworkRule = text.parse().map_err(|_| unknown)?;
-        if rule.to_string() == text { Ok(rule) } else { Err(unknown) }
-    };
-    let rules = texts.into_iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
-    NetworkPolicy::new(rules)
-        .map_err(|_| ClaimsError::Shape { expected: "as many network rules as an app may have" })
-}
-
-fn decode_limits(reader: &mut Reader<'_>) -> Result<Limits, ClaimsError> {
-    if reader.array()? != 10 {
-        return Err(ClaimsError::Shape { expected: "ten limits" });
-    }
-    let narrow =
-        |number: u64| u32::try_from(number).map_err(|_| ClaimsError::Shape { expected: "a 32-bit limit" });
-    Ok(Limits {
-        fuel: reader.uint()?,
-        memory: reader.uint()?,
-        table_elements: reader.uint()?,
-        instances: narrow(reader.uint()?)?,
-        handles: narrow(reader.uint()?)?,
-        result: reader.uint()?,
-        log: reader.uint()?,
-        wall_time_ms: reader.uint()?,
-        storage: reader.uint()?,
-        files: reader.uint()?,
-    })
-}
-
 fn ascending<T, K: Ord>(list: &[T], key: impl Fn(&T) -> &K, what: &'static str) -> Result<(), ClaimsError> {
     if list.is_sorted_by(|a, b| key(a) < key(b)) { Ok(()) } else { Err(ClaimsError::Order(what)) }
 }
 
 /// The version of the claims that this crate writes and reads.
-pub(crate) const VERSION: u64 = 3;
+pub(crate) const VERSION: u64 = 4;
 
 #[cfg(test)]
 mod tests;

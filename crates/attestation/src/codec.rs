@@ -1,7 +1,7 @@
 //! The subset of CBOR that claims and evidence use, in its core deterministic encoding (RFC 8949, section 4.2.1):
 //! definite lengths, shortest heads, map keys ascending. The reader accepts nothing else.
 
-use crate::claims::VERSION;
+use crate::claims::{MAX_EXTENSIONS, VERSION};
 
 /// Longest encoding of claims, in bytes: with a quote, twice, it has to fit a TLS certificate message (RFC 8446, section
 /// 4.4.2), of which rustls reads at most 64 KiB.
@@ -30,6 +30,9 @@ pub enum ClaimsError {
     /// The list is not in ascending order, or has an entry twice.
     #[error("the {0} are not in ascending order, each once")]
     Order(&'static str),
+    /// An app shows more values than it may.
+    #[error("an app has {0} extensions, and may have at most {MAX_EXTENSIONS}")]
+    TooManyExtensions(usize),
 }
 
 /// Writes items in the deterministic encoding; the order of map keys is the caller's duty.

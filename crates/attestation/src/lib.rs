@@ -22,11 +22,12 @@ pub mod verify;
 pub use assets::{AssetsHash, AssetsOutOfOrder, ContentsHash};
 pub use binding::{EXPORTER_LABEL, InvalidBinding, SessionBinding};
 pub use certificate::{
-    CertificateError, InvalidCertificate, client_certificate, key_fingerprint, leaf_certificate,
+    AppExtensions, CertificateError, InvalidCertificate, client_certificate, extension_oid, fits_certificate,
+    key_fingerprint, leaf_certificate,
 };
 pub use claims::{
-    AppClaims, AssetsClaim, Boot, Claims, Freshness, UpgradePolicy, Volume, environment_hash, report_data,
-    roots_hash,
+    AppClaims, AssetsClaim, Boot, Claims, ConfigurationClaim, Freshness, MAX_EXTENSION_VALUE,
+    MAX_EXTENSION_VALUES, MAX_EXTENSIONS, UpgradePolicy, Volume, environment_hash, report_data, roots_hash,
 };
 pub use codec::{ClaimsError, MAX_CLAIMS};
 pub use digest::sha256;

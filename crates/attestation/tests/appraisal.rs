@@ -1,13 +1,14 @@
 //! Every check of an appraisal: evidence that passes all of them, and for each check a vector that fails it alone.
 
 mod apps;
+mod certificate;
 mod platform;
 mod volume;
 
 use cloister_api::{AppName, Limits, NetworkPolicy};
 use cloister_attestation::verify::{
-    Check, Collateral, FreshnessDemand, Measurement, Observed, Outcome, Platform, Policy, Presented, Refused,
-    TcbStatus, TrustAnchor, Verified, verify,
+    Check, Collateral, ConfigurationDemand, FreshnessDemand, Measurement, Observed, Outcome, Platform,
+    Policy, Presented, Refused, TcbStatus, TrustAnchor, Verified, extension_values, verify,
 };
 use cloister_attestation::*;
 use platform::{Enclave, TestPlatform};
@@ -66,9 +67,11 @@ fn the_report_lists_the_checks_in_their_documented_order() {
             Check::TlsKey,
             Check::SessionBinding,
             Check::CertificateCodeHash,
+            Check::CertificateClaims,
             Check::CodeHash { app: app.clone() },
             Check::NetworkRules { app: app.clone() },
-            Check::Assets { app },
+            Check::Assets { app: app.clone() },
+            Check::Configuration { app },
             Check::Volume,
             Check::MinimumEpoch,
             Check::VolumeRoot,
@@ -260,33 +263,15 @@ fn a_signature_by_another_key_is_refused() {
 #[test]
 fn a_certificate_of_another_key_is_refused() {
     let mut case = Case::new();
-    let evidence = Evidence { claims: case.claims.clone(), quote: case.quote.clone() };
-    case.certificate =
-        leaf_certificate(&TlsKey::generate().unwrap(), &[], &evidence, Some(CODE_HASH)).unwrap();
+    case.certificate = case.certificate_by(&TlsKey::generate().unwrap(), Some(&case.shown()));
     case.fails_only(&[Check::TlsKey]);
-}
-
-#[test]
-fn a_code_hash_in_the_certificate_has_to_be_the_claimed_one_of_this_host() {
-    let mut case = Case::new();
-    case.certificate = case.certificate_with(Some([0xdd; 32]));
-    case.fails_only(&[Check::CertificateCodeHash]);
-
-    let mut case = Case::new();
-    case.server_name = "other.localhost".to_owned();
-    case.fails_only(&[Check::CertificateCodeHash]);
-
-    let mut case = Case::new();
-    case.certificate = case.certificate_with(None);
-    let verified = case.verify().unwrap();
-    assert!(matches!(verified.report().outcome(&Check::CertificateCodeHash), Some(Outcome::NotAsked { .. })));
 }
 
 #[test]
 fn a_certificate_that_cannot_be_read_is_refused() {
     let mut case = Case::new();
     case.certificate = CertificateDer::from(vec![0x30, 0x03, 1, 2, 3]);
-    case.fails_only(&[Check::TlsKey, Check::CertificateCodeHash]);
+    case.fails_only(&[Check::TlsKey, Check::CertificateCodeHash, Check::CertificateClaims]);
 }
 
 /// A quote of real hardware with Intel's collateral: everything that concerns the hardware passes at a time inside
@@ -360,7 +345,7 @@ impl Case {
             now: SystemTime::now(),
         };
         case.sign();
-        case.certificate = case.certificate_with(Some(CODE_HASH));
+        case.certificate = case.certificate_with(Some(&case.shown()));
         case
     }
 
@@ -370,7 +355,7 @@ impl Case {
         case.claims = claims.encode().unwrap();
         case.quote_as(case.enclave());
         case.sign();
-        case.certificate = case.certificate_with(Some(CODE_HASH));
+        case.certificate = case.certificate_with(Some(&case.shown()));
         case
     }
 
@@ -386,9 +371,25 @@ impl Case {
         self.signature = KEYS.1.sign(&self.binding, &self.claims, self.volume).unwrap();
     }
 
-    fn certificate_with(&self, code_hash: Option<[u8; 32]>) -> CertificateDer<'static> {
+    /// What an honest enclave's certificate says of the app.
+    fn shown(&self) -> AppExtensions {
+        let claims = Claims::decode(&self.claims).unwrap();
+        let app = &claims.apps[0];
+        let value = |suffix: u32| VALUES.iter().find(|(number, _)| *number == suffix).unwrap().1.to_vec();
+        AppExtensions {
+            code_hash: app.code_hash,
+            configuration: app.hash().unwrap(),
+            values: app.extensions.iter().map(|(suffix, _)| (*suffix, value(*suffix))).collect(),
+        }
+    }
+
+    fn certificate_with(&self, app: Option<&AppExtensions>) -> CertificateDer<'static> {
+        self.certificate_by(&KEYS.0, app)
+    }
+
+    fn certificate_by(&self, key: &TlsKey, app: Option<&AppExtensions>) -> CertificateDer<'static> {
         let evidence = Evidence { claims: self.claims.clone(), quote: self.quote.clone() };
-        leaf_certificate(&KEYS.0, &["hello.localhost".to_owned()], &evidence, code_hash).unwrap()
+        leaf_certificate(key, &["hello.localhost".to_owned()], &evidence, app).unwrap()
     }
 
     fn verify(&self) -> Result<Verified, Refused> {
@@ -447,12 +448,17 @@ fn claims() -> Claims {
             roots: None,
             assets: None,
             config: environment_hash([]),
+            extensions: VALUES.iter().map(|(suffix, value)| (*suffix, sha256(value))).collect(),
+            configuration: ConfigurationClaim::NotNeeded,
+            quote_roots: None,
         }],
     }
 }
 
 const MRENCLAVE: [u8; 32] = [0xaa; 32];
 const CODE_HASH: [u8; 32] = [0xc0; 32];
+/// What the app shows.
+const VALUES: [(u32, &[u8]); 2] = [(1, b"a key"), (7, b"a policy")];
 /// When the claims were quoted, and when the session was bound.
 const CLAIMED: Volume = Volume { epoch: 3, root: [0x41; 32] };
 const PRESENT: Volume = Volume { epoch: 5, root: [0x42; 32] };

@@ -1,4 +1,5 @@
 use super::*;
+use cloister_api::{Limits, NetworkPolicy};
 use proptest::prelude::*;
 
 #[test]
@@ -21,7 +22,11 @@ fn the_documented_example_is_what_is_encoded() {
         .filter(|c| !c.is_whitespace())
         .collect();
     assert_eq!(documented, hex::encode(example().encode().unwrap()));
-    assert!(page.contains(&hex::encode(sha256(&example().encode().unwrap()))), "the page states the hash");
+    let hashes =
+        [sha256(&example().encode().unwrap()), example().apps[0].hash().unwrap(), example().apps_hash()];
+    for hash in hashes.map(hex::encode) {
+        assert!(page.contains(&hash), "the page states {hash}");
+    }
 }
 
 #[test]
@@ -67,7 +72,7 @@ fn every_changed_byte_is_noticed() {
 #[test]
 fn other_versions_are_named() {
     let mut encoded = example().encode().unwrap();
-    for other in [1, 2, 4] {
+    for other in [1, 2, 3, 5] {
         encoded[2] = other;
         assert_eq!(Claims::decode(&encoded), Err(ClaimsError::Version(other.into())));
     }
@@ -145,6 +150,94 @@ fn network_rules_are_canonical_or_refused() {
     }
 }
 
+/// A map of the numbers in their place, each once, and no more than an app may have.
+#[test]
+fn extensions_are_canonical_or_refused() {
+    let encoded = example().encode().unwrap();
+    let map = |extensions: &[(u64, usize)]| {
+        let mut writer = Writer::default();
+        writer.map(extensions.len() as u64);
+        extensions.iter().for_each(|(suffix, length)| writer.key(*suffix).bytes(&vec![0xee; *length]));
+        writer.finish()
+    };
+    let present = map(&[(1, 32)]);
+    let at = encoded.windows(present.len()).position(|window| window == present).unwrap();
+    let with = |extensions: &[(u64, usize)]| {
+        Claims::decode(&[&encoded[..at], &map(extensions), &encoded[at + present.len()..]].concat())
+    };
+    let widest = with(&[(0, 32), (24, 32), (u32::MAX.into(), 32)]).unwrap();
+    assert_eq!(widest.apps[0].extensions.len(), 3);
+    let most: Vec<_> = (0..17).map(|suffix| (suffix, 32)).collect();
+    assert_eq!(with(&most[1..]).unwrap().apps[0].extensions.len(), MAX_EXTENSIONS);
+    assert_eq!(with(&most), Err(ClaimsError::TooManyExtensions(17)));
+    for bad in [[(2, 32), (1, 32)], [(1, 32), (1, 32)]] {
+        assert_eq!(with(&bad), Err(ClaimsError::Order("extensions of an app")), "{bad:?}");
+    }
+    for bad in [(1 << 32, 32), (1, 31), (1, 33)] {
+        assert!(matches!(with(&[bad]), Err(ClaimsError::Shape { .. })), "{bad:?}");
+    }
+}
+
+#[test]
+fn extensions_that_cannot_be_are_not_encoded() {
+    let with = |extensions| AppClaims { extensions, ..app("a") };
+    let unordered = with(vec![(2, [1; 32]), (1, [1; 32])]);
+    assert_eq!(unordered.encode(), Err(ClaimsError::Order("extensions of an app")));
+    assert_eq!(unordered.hash(), Err(ClaimsError::Order("extensions of an app")));
+    let many = with((0..17).map(|suffix| (suffix, [1; 32])).collect());
+    assert_eq!(many.encode(), Err(ClaimsError::TooManyExtensions(17)));
+    let claims = Claims { apps: vec![many], ..example() };
+    assert_eq!(claims.encode(), Err(ClaimsError::TooManyExtensions(17)));
+}
+
+#[test]
+fn states_of_configuration_are_known_or_refused() {
+    let encoded = example().encode().unwrap();
+    let at = encoded.len() - 3;
+    assert_eq!(encoded[at - 1..], [12, 2, 13, 0xf6]);
+    let with = |state| {
+        let mut encoded = encoded.clone();
+        encoded[at] = state;
+        Claims::decode(&encoded).map(|claims| claims.apps[0].configuration)
+    };
+    for (state, configuration) in [
+        (0, ConfigurationClaim::NotNeeded),
+        (1, ConfigurationClaim::Awaited),
+        (2, ConfigurationClaim::Complete),
+    ] {
+        assert_eq!(with(state), Ok(configuration));
+        let state = cloister_api::ConfigurationState::from(configuration);
+        assert_eq!(ConfigurationClaim::from(state), configuration);
+    }
+    for unknown in [3, 0x17, 0xf6, 0xf5] {
+        assert!(matches!(with(unknown), Err(ClaimsError::Shape { .. })), "{unknown:02x}");
+    }
+}
+
+#[test]
+fn an_apps_entry_is_what_the_claims_have_of_it() {
+    let claims = example();
+    let entry = claims.apps[0].encode().unwrap();
+    assert!(claims.encode().unwrap().ends_with(&entry));
+    assert_eq!(claims.apps[0].hash(), Ok(sha256(&entry)));
+}
+
+#[test]
+fn an_app_vouches_for_what_it_shows_alone() {
+    let app = AppClaims { extensions: vec![(3, sha256(b"abc"))], ..app("a") };
+    assert!(app.vouches_for(3, b"abc"));
+    assert!(!app.vouches_for(3, b"abd") && !app.vouches_for(4, b"abc"));
+    assert_eq!((app.extension(3), app.extension(4)), (Some(&sha256(b"abc")), None));
+}
+
+#[test]
+fn the_hash_of_all_apps_is_over_names_and_code() {
+    let two = Claims { apps: vec![app("a"), app("b")], ..example() };
+    let bytes = [b"a\0", &[0xc0; 32][..], b"b\0", &[0xc0; 32]].concat();
+    assert_eq!(two.apps_hash(), sha256(&bytes));
+    assert_eq!(Claims { apps: Vec::new(), ..example() }.apps_hash(), sha256(b""));
+}
+
 #[test]
 fn roots_are_hashed_in_order_and_once() {
     assert_eq!(roots_hash([&[2][..], &[1], &[2]]), roots_hash([&[1][..], &[2]]));
@@ -199,7 +292,7 @@ fn any_claims() -> impl Strategy<Value = Claims> {
     let volume = proptest::option::of((any::<u64>(), any::<[u8; 32]>()));
     let apps = proptest::collection::btree_map(
         "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?",
-        (any_limits(), any::<bool>()),
+        (any_limits(), any::<bool>(), any_extensions()),
         0..4,
     );
     let anchor = proptest::option::of(any::<[u8; 32]>());
@@ -212,9 +305,20 @@ fn any_claims() -> impl Strategy<Value = Claims> {
             owners: owners.into_iter().collect(),
             volume: volume.map(|(epoch, root)| Volume { epoch, root }),
             freshness: anchor.map_or(Freshness::None, |identity| Freshness::Tpm { identity }),
-            apps: apps.into_iter().map(|(name, (limits, full))| any_app(&name, limits, full)).collect(),
+            apps: apps
+                .into_iter()
+                .map(|(name, (limits, full, extensions))| AppClaims {
+                    extensions,
+                    ..any_app(&name, limits, full)
+                })
+                .collect(),
         },
     )
+}
+
+fn any_extensions() -> impl Strategy<Value = Vec<(u32, [u8; 32])>> {
+    let extensions = proptest::collection::btree_map(any::<u32>(), any::<[u8; 32]>(), 0..=MAX_EXTENSIONS);
+    extensions.prop_map(|extensions| extensions.into_iter().collect())
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {
@@ -244,6 +348,9 @@ fn app(name: &str) -> AppClaims {
         roots: None,
         assets: None,
         config: environment_hash([]),
+        extensions: Vec::new(),
+        configuration: ConfigurationClaim::NotNeeded,
+        quote_roots: None,
     }
 }
 
@@ -257,6 +364,9 @@ fn full_app(name: &str) -> AppClaims {
         network: NetworkPolicy::new(vec!["https://example.com".parse().unwrap()]).unwrap(),
         roots: Some([0x20; 32]),
         assets: Some(AssetsClaim { at: "/assets".to_owned(), hash: [0xa5; 32] }),
+        extensions: vec![(1, [0xee; 32])],
+        configuration: ConfigurationClaim::Complete,
+        quote_roots: Some([0x21; 32]),
         ..app(name)
     }
 }
@@ -272,6 +382,6 @@ fn example() -> Claims {
         owners: vec![[0x0a; 32]],
         volume: Some(Volume { epoch: 300, root: [0x40; 32] }),
         freshness: Freshness::Tpm { identity: [0x79; 32] },
-        apps: vec![AppClaims { roots: None, ..full_app("hello") }],
+        apps: vec![AppClaims { roots: None, quote_roots: None, ..full_app("hello") }],
     }
 }

@@ -1,13 +1,13 @@
+mod apps;
+
 use super::extract::{Extracted, ForeignRoot};
 use super::{
     Check, CheckResult, FreshnessDemand, Measurement, Observed, Outcome, Platform, Policy, Presented,
     TcbStatus, TrustAnchor, VerificationReport, app_of_host,
 };
 use crate::claims::VERSION;
-use crate::{AppClaims, AssetsClaim, Claims, Freshness, HASH_LEN, Volume, report_data};
-use cloister_api::NetworkPolicy;
+use crate::{Claims, Freshness, HASH_LEN, Volume, report_data, sha256};
 use dcap_qvl::quote::EnclaveReport;
-use std::collections::BTreeSet;
 
 /// Makes every check of the policy. What a check needs and could not be extracted fails it.
 pub(super) fn compare(
@@ -33,28 +33,12 @@ pub(super) fn compare(
             Check::CertificateCodeHash,
             claims.clone().and_then(|claims| certificate_code_hash(claims, extracted, observed)),
         ),
+        result(
+            Check::CertificateClaims,
+            claims.clone().and_then(|claims| certificate_claims(claims, extracted, presented, observed)),
+        ),
     ];
-    let named: BTreeSet<_> =
-        policy.apps.keys().chain(policy.networks.keys()).chain(policy.assets.keys()).cloned().collect();
-    for name in named {
-        let app = claims
-            .clone()
-            .and_then(|claims| claims.app(&name).ok_or(format!("the enclave has no app {name}")));
-        if let Some(expected) = policy.apps.get(&name) {
-            let outcome = app.clone().and_then(|app| code_hash(app, expected));
-            checks.push(result(Check::CodeHash { app: name.clone() }, outcome));
-        }
-        let outcome = match policy.networks.get(&name) {
-            Some(most) => app.clone().and_then(|app| network(app, most)),
-            None => app.clone().map_or_else(not_asked, any_network),
-        };
-        checks.push(result(Check::NetworkRules { app: name.clone() }, outcome));
-        let outcome = match policy.assets.get(&name) {
-            Some(expected) => app.and_then(|app| assets(app, expected)),
-            None => app.map_or_else(not_asked, any_assets),
-        };
-        checks.push(result(Check::Assets { app: name }, outcome));
-    }
+    checks.extend(apps::compare(claims.clone(), policy));
     checks.extend([
         result(Check::Volume, claims.clone().and_then(|claims| volume(claims, presented.volume))),
         result(Check::MinimumEpoch, minimum_epoch(presented.volume, policy.minimum_epoch)),
@@ -179,7 +163,7 @@ fn binding(claims: &Claims, presented: &Presented<'_>, observed: &Observed<'_>) 
 }
 
 fn certificate_code_hash(claims: &Claims, extracted: &Extracted, observed: &Observed<'_>) -> Compared {
-    let Some(found) = extracted.certificate_code_hash.clone()? else {
+    let Some(found) = extracted.statements.as_ref().map_err(Clone::clone)?.code_hash else {
         return not_asked("the certificate carries none");
     };
     let app = app_of_host(observed.server_name).and_then(|name| claims.app(&name));
@@ -193,57 +177,57 @@ fn certificate_code_hash(claims: &Claims, extracted: &Extracted, observed: &Obse
             hex::encode(app.code_hash),
             app.name
         )),
-        None => Err(format!("the claims list no app for the host name {:?}", observed.server_name)),
+        None => Err(no_app(observed)),
     }
 }
 
-fn code_hash(app: &AppClaims, expected: &[u8; HASH_LEN]) -> Compared {
-    if app.code_hash != *expected {
-        let (found, expected) = (hex::encode(app.code_hash), hex::encode(expected));
-        return Err(format!("it is {found}, and {expected} is expected"));
+/// The certificate is as old as the handshake: where the claims have changed since, it rightly says other things.
+fn certificate_claims(
+    claims: &Claims,
+    extracted: &Extracted,
+    presented: &Presented<'_>,
+    observed: &Observed<'_>,
+) -> Compared {
+    let said = extracted.statements.as_ref().map_err(Clone::clone)?;
+    if said.is_empty() {
+        return not_asked("the certificate carries none");
     }
-    passed(hex::encode(expected))
-}
-
-fn network(app: &AppClaims, most: &NetworkPolicy) -> Compared {
-    let beyond = Vec::from_iter(most.beyond(&app.network).into_iter().map(ToString::to_string));
-    if beyond.is_empty() {
-        return passed(rules(app));
+    if said.evidence.is_some_and(|hash| hash != sha256(presented.claims)) {
+        return not_asked(
+            "the certificate is of other claims of this enclave: they changed after the handshake",
+        );
     }
-    Err(format!("the policy does not allow {}; the app has {}", beyond.join(", "), rules(app)))
-}
-
-fn any_network(app: &AppClaims) -> Compared {
-    not_asked(format!("{}; this policy accepts any", rules(app)))
-}
-
-/// Plaintext is called what it is, whether or not the policy accepts it.
-fn rules(app: &AppClaims) -> String {
-    let rules = match app.network.rules() {
-        [] => "none: it opens no connections".to_owned(),
-        rules => Vec::from_iter(rules.iter().map(ToString::to_string)).join(", "),
-    };
-    let plaintext = if app.network.is_plaintext() { "; MAY SEND PLAINTEXT THROUGH THE HOST" } else { "" };
-    rules + plaintext
-}
-
-fn assets(app: &AppClaims, expected: &AssetsClaim) -> Compared {
-    match &app.assets {
-        Some(found) if found == expected => passed(shown(found)),
-        Some(found) => Err(format!("they are {}, and {} is expected", shown(found), shown(expected))),
-        None => Err(format!("it has none, and {} is expected", shown(expected))),
+    if said.boot_configuration.is_some_and(|hash| hash != claims.configuration) {
+        return Err("it has another hash of the boot configuration than the claims".to_owned());
     }
-}
-
-fn any_assets(app: &AppClaims) -> Compared {
-    match &app.assets {
-        Some(found) => not_asked(format!("{}; this policy accepts any", shown(found))),
-        None => not_asked("it has none"),
+    if said.apps.is_some_and(|hash| hash != claims.apps_hash()) {
+        return Err("it has another hash of all apps than the claims".to_owned());
     }
+    if said.app_configuration.is_none() && said.values.is_empty() {
+        return passed("of the boot configuration and of all apps, as claimed");
+    }
+    let app = app_of_host(observed.server_name).and_then(|name| claims.app(&name));
+    let app = app.ok_or_else(|| no_app(observed))?;
+    let claimed = app.hash().map_err(|error| error.to_string())?;
+    if said.app_configuration.is_some_and(|hash| hash != claimed) {
+        return Err(format!("it has another configuration root of {} than the claims", app.name));
+    }
+    let other = said.values.iter().find(|(suffix, value)| !app.vouches_for(*suffix, value));
+    if let Some((suffix, _)) = other {
+        return Err(format!("its extension {suffix} is not what the claims say of {}", app.name));
+    }
+    let shown = |suffix| said.values.iter().any(|(number, _)| *number == suffix);
+    if let Some((suffix, _)) = app.extensions.iter().find(|(suffix, _)| !shown(*suffix)) {
+        return Err(format!("it lacks the extension {suffix} that the claims say of {}", app.name));
+    }
+    passed(format!(
+        "of the boot configuration, of all apps, and of {} with what it shows, as claimed",
+        app.name
+    ))
 }
 
-fn shown(assets: &AssetsClaim) -> String {
-    format!("{} at {}", hex::encode(assets.hash), assets.at)
+fn no_app(observed: &Observed<'_>) -> String {
+    format!("the claims list no app for the host name {:?}", observed.server_name)
 }
 
 /// The claims are as old as the quote, the present state is signed for this session: it cannot be the older one.

@@ -1,5 +1,6 @@
+use super::crypto::Graviola;
+use super::statements::Statements;
 use super::{Collateral, Observed, Presented, TcbStatus, TrustAnchor};
-use crate::certificate::CODE_HASH;
 use crate::{Claims, ClaimsError, HASH_LEN, MAX_QUOTE, key_fingerprint, sha256};
 use dcap_qvl::QuotePolicy;
 use dcap_qvl::quote::{EnclaveReport, Quote};
@@ -22,8 +23,8 @@ pub(super) struct Extracted {
     pub(super) signatures: Result<TcbStatus, String>,
     /// Fingerprint of the certificate's key.
     pub(super) tls_key: Result<[u8; HASH_LEN], String>,
-    /// The code hash in the certificate, where it carries one.
-    pub(super) certificate_code_hash: Result<Option<[u8; HASH_LEN]>, String>,
+    /// What the certificate says beside its key.
+    pub(super) statements: Result<Statements, String>,
 }
 
 impl Extracted {
@@ -45,7 +46,7 @@ impl Extracted {
             root,
             quote: parsed.map(|(_, report)| report),
             tls_key: key_fingerprint(observed.certificate).map_err(|error| error.to_string()),
-            certificate_code_hash: code_hash_extension(observed.certificate),
+            statements: Statements::of(observed.certificate),
         }
     }
 }
@@ -59,11 +60,16 @@ pub(super) enum ForeignRoot {
     Other { fingerprint: [u8; HASH_LEN], subject: String },
 }
 
-fn parse_quote(quote: &[u8]) -> Result<(Quote, EnclaveReport), String> {
+/// A quote of an SGX enclave or of a TDX virtual machine.
+pub(super) fn any_quote(quote: &[u8]) -> Result<Quote, String> {
     if quote.len() > MAX_QUOTE {
         return Err(format!("it is {} bytes long, and the limit is {MAX_QUOTE}", quote.len()));
     }
-    let quote = Quote::parse(quote).map_err(|error| format!("it is not a DCAP quote: {error:#}"))?;
+    Quote::parse(quote).map_err(|error| format!("it is not a DCAP quote: {error:#}"))
+}
+
+fn parse_quote(quote: &[u8]) -> Result<(Quote, EnclaveReport), String> {
+    let quote = any_quote(quote)?;
     match quote.report.as_sgx() {
         Some(report) => {
             let report = *report;
@@ -74,7 +80,7 @@ fn parse_quote(quote: &[u8]) -> Result<(Quote, EnclaveReport), String> {
 }
 
 /// The root certificate in DER. It is only *found* in what the peer sent; it is *trusted* for its fingerprint.
-fn root(
+pub(super) fn root(
     quote: &Quote,
     collateral: Option<&Collateral>,
     anchor: &TrustAnchor,
@@ -96,7 +102,7 @@ fn root(
     }
 }
 
-fn signatures(
+pub(super) fn signatures(
     quote: &[u8],
     root: &Result<Vec<u8>, ForeignRoot>,
     collateral: Option<&Collateral>,
@@ -109,30 +115,11 @@ fn signatures(
         collateral.ok_or("there is no collateral (certificates' revocation lists, TCB levels)")?;
     let now = now.duration_since(UNIX_EPOCH).map_err(|_| "the clock here says a time before 1970")?.as_secs();
     // Debug enclaves and bad TCB statuses are let through here: the comparison refuses them by checks of their own.
-    let claims = QuoteVerifier::new(root.clone())
+    let claims = QuoteVerifier::<Graviola>::new_with_config(root.clone())
         .allow_debug(true)
         .verify_with_policy(quote, collateral, now, &QuotePolicy::claims_only(now))
         .map_err(|error| format!("{error:#}"))?;
     Ok(claims.tcb.status)
-}
-
-fn code_hash_extension(certificate: &CertificateDer<'_>) -> Result<Option<[u8; HASH_LEN]>, String> {
-    let certificate = x509_cert::Certificate::from_der(certificate)
-        .map_err(|error| format!("the certificate cannot be read: {error}"))?;
-    let mut found = certificate
-        .tbs_certificate()
-        .extensions()
-        .into_iter()
-        .flatten()
-        .filter(|extension| extension.extn_id.arcs().map(u64::from).eq(CODE_HASH.iter().copied()));
-    match (found.next(), found.next()) {
-        (None, _) => Ok(None),
-        (Some(extension), None) => {
-            let hash = extension.extn_value.as_bytes().try_into();
-            Ok(Some(hash.map_err(|_| "the code hash in the certificate is not 32 bytes long")?))
-        }
-        (Some(_), Some(_)) => Err("the certificate carries two code hashes".to_owned()),
-    }
 }
 
 fn subject(certificate: &[u8]) -> String {

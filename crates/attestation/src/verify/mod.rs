@@ -5,13 +5,24 @@
 //! that the report is whole, and evidence is accepted when none failed.
 
 mod compare;
+mod crypto;
 mod extract;
 mod policy;
+mod received;
 mod report;
+mod server;
+mod statements;
 
 pub use dcap_qvl::{QuoteCollateralV3 as Collateral, TcbStatus};
-pub use policy::{FreshnessDemand, Measurement, Policy, TrustAnchor};
+pub use policy::{AppExpectation, ConfigurationDemand, FreshnessDemand, Measurement, Policy, TrustAnchor};
+pub use received::{MAX_EVIDENCE_RESPONSE, ReceivedEvidence, UnreadableEvidence};
 pub use report::{Check, CheckResult, Outcome, Platform, VerificationReport};
+pub use server::{
+    Attests, ExpectedExtension, ExpectedTee, InvalidExpectation, PckAuthority, QuoteOrigin,
+    ServerCertificate, ServerEvidence, ServerPolicy, ServerRefused, SessionEvidence, Tee, VerifiedServer,
+    verify_server,
+};
+pub use statements::extension_values;
 
 use crate::{Claims, HASH_LEN, SessionBinding, Volume};
 use cloister_api::AppName;

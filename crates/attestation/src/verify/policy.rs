@@ -11,13 +11,8 @@ pub struct Policy {
     pub mrenclave: Measurement,
     /// Statuses of the platform's trusted computing base that are good enough.
     pub tcb: Vec<TcbStatus>,
-    /// SHA-256 of the `.wasm` that has to answer under each of these names.
-    pub apps: BTreeMap<AppName, [u8; HASH_LEN]>,
-    /// The most that each of these apps may be allowed on the network: rules within these are accepted, also fewer or
-    /// narrower ones.
-    pub networks: BTreeMap<AppName, NetworkPolicy>,
-    /// The read-only files that each of these apps must have.
-    pub assets: BTreeMap<AppName, AssetsClaim>,
+    /// What is expected of each of these apps. Others may be and do what they like.
+    pub apps: BTreeMap<AppName, AppExpectation>,
     /// The oldest state of the volume that is acceptable: a number of commits, such as the one of the last call whose
     /// result must not be forgotten.
     pub minimum_epoch: Option<u64>,
@@ -35,8 +30,6 @@ impl Policy {
             mrenclave,
             tcb: vec![TcbStatus::UpToDate],
             apps: BTreeMap::new(),
-            networks: BTreeMap::new(),
-            assets: BTreeMap::new(),
             minimum_epoch: None,
             volume_root: None,
             freshness: FreshnessDemand::Any,
@@ -45,20 +38,37 @@ impl Policy {
 
     /// The same policy that expects this code under this app's name.
     pub fn with_app(mut self, name: AppName, code_hash: [u8; HASH_LEN]) -> Self {
-        self.apps.insert(name, code_hash);
+        self.app(name).code_hash = Some(code_hash);
         self
     }
 
     /// The same policy that accepts no network rule of this app beyond these.
     pub fn with_network(mut self, name: AppName, most: NetworkPolicy) -> Self {
-        self.networks.insert(name, most);
+        self.app(name).network = Some(most);
         self
     }
 
     /// The same policy that expects these assets of this app.
     pub fn with_assets(mut self, name: AppName, assets: AssetsClaim) -> Self {
-        self.assets.insert(name, assets);
+        self.app(name).assets = Some(assets);
         self
+    }
+
+    /// The same policy that expects the value with this SHA-256 in this app's certificates, under this number.
+    pub fn with_extension(mut self, name: AppName, suffix: u32, hash: [u8; HASH_LEN]) -> Self {
+        self.app(name).extensions.insert(suffix, hash);
+        self
+    }
+
+    /// The same policy that demands this of the app's configuration.
+    pub fn with_configuration(mut self, name: AppName, demand: ConfigurationDemand) -> Self {
+        self.app(name).configuration = demand;
+        self
+    }
+
+    /// What is expected of this app, to be added to.
+    pub fn app(&mut self, name: AppName) -> &mut AppExpectation {
+        self.apps.entry(name).or_default()
     }
 
     /// The same policy that accepts this status of the platform too.
@@ -84,6 +94,31 @@ impl Policy {
         self.freshness = demand;
         self
     }
+}
+
+/// What a relying party expects of one app. As long as nothing is said: whatever it is, but not one that its owner has
+/// yet to configure.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppExpectation {
+    /// SHA-256 of the `.wasm` that has to answer under its name.
+    pub code_hash: Option<[u8; HASH_LEN]>,
+    /// The most that it may be allowed on the network: rules within these are accepted, also fewer or narrower ones.
+    pub network: Option<NetworkPolicy>,
+    /// The read-only files that it must have.
+    pub assets: Option<AssetsClaim>,
+    /// SHA-256 of what it must show in its certificates, by the number that ends the object identifier. It may show more.
+    pub extensions: BTreeMap<u32, [u8; HASH_LEN]>,
+    pub configuration: ConfigurationDemand,
+}
+
+/// Which states of an app's configuration are accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConfigurationDemand {
+    /// All but the one in which the app awaits its configuration.
+    #[default]
+    Settled,
+    /// Any: for whoever is about to configure it.
+    Any,
 }
 
 /// The root of trust of quotes.

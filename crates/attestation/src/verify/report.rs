@@ -124,6 +124,7 @@ pub enum Check {
     TlsKey,
     SessionBinding,
     CertificateCodeHash,
+    CertificateClaims,
     CodeHash {
         app: AppName,
     },
@@ -132,6 +133,13 @@ pub enum Check {
     },
     Assets {
         app: AppName,
+    },
+    Configuration {
+        app: AppName,
+    },
+    Extension {
+        app: AppName,
+        suffix: u32,
     },
     Volume,
     MinimumEpoch,
@@ -153,9 +161,12 @@ impl fmt::Display for Check {
             Self::TlsKey => "TLS key",
             Self::SessionBinding => "session binding",
             Self::CertificateCodeHash => "code hash in the certificate",
+            Self::CertificateClaims => "claims in the certificate",
             Self::CodeHash { app } => return write!(f, "code hash of {app}"),
             Self::NetworkRules { app } => return write!(f, "network rules of {app}"),
             Self::Assets { app } => return write!(f, "assets of {app}"),
+            Self::Configuration { app } => return write!(f, "configuration of {app}"),
+            Self::Extension { app, suffix } => return write!(f, "extension {suffix} of {app}"),
             Self::Volume => "volume",
             Self::MinimumEpoch => "minimum epoch",
             Self::VolumeRoot => "volume root",

@@ -78,6 +78,56 @@ fn assets_have_to_be_the_expected_ones_in_their_place() {
     }
 }
 
+#[test]
+fn an_app_that_awaits_its_configuration_is_refused_unless_that_is_accepted() {
+    let awaited = || with_app(|app| app.configuration = ConfigurationClaim::Awaited);
+    let refused = awaited().fails_only(&[Check::Configuration { app: hello() }]);
+    assert!(refused.to_string().contains("it awaits its configuration"), "{refused}");
+    let mut case = awaited();
+    case.policy = case.policy.with_configuration(hello(), ConfigurationDemand::Any);
+    let verified = case.verify().unwrap();
+    let outcome = verified.report().outcome(&Check::Configuration { app: hello() });
+    assert!(matches!(outcome, Some(Outcome::NotAsked { .. })));
+    let complete = with_app(|app| app.configuration = ConfigurationClaim::Complete);
+    assert!(complete.verify().is_ok());
+    let mut unnamed = awaited();
+    unnamed.policy.apps.clear();
+    assert!(unnamed.verify().is_ok());
+}
+
+#[test]
+fn extensions_have_to_be_the_expected_ones() {
+    let [(first, value), (second, other)] = VALUES;
+    let mut case = Case::new();
+    case.policy = case.policy.with_extension(hello(), first, sha256(value));
+    case.policy = case.policy.with_extension(hello(), second, sha256(other));
+    let verified = case.verify().unwrap();
+    let outcome = verified.report().outcome(&Check::Extension { app: hello(), suffix: first });
+    assert_eq!(outcome, Some(&Outcome::Passed { detail: hex::encode(sha256(value)) }));
+
+    case.policy = case.policy.with_extension(hello(), second, sha256(value));
+    let refused = case.fails_only(&[Check::Extension { app: hello(), suffix: second }]);
+    assert!(refused.to_string().contains("extension 7 of hello: it is "), "{refused}");
+    let mut case = Case::new();
+    case.policy = case.policy.with_extension(hello(), 2, sha256(value));
+    let refused = case.fails_only(&[Check::Extension { app: hello(), suffix: 2 }]);
+    assert!(refused.to_string().contains("the app shows none"), "{refused}");
+    let json = serde_json::to_value(&refused.report).unwrap();
+    let checks = json["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["check"] == "extension").unwrap();
+    assert_eq!((&check["app"], &check["suffix"]), (&"hello".into(), &2.into()));
+}
+
+#[test]
+fn an_absent_app_fails_what_is_expected_of_it_alone() {
+    let mut case = Case::new();
+    let app: AppName = "absent".parse().unwrap();
+    case.policy = case.policy.with_configuration(app.clone(), ConfigurationDemand::Settled);
+    assert!(case.verify().is_ok());
+    case.policy = case.policy.with_extension(app.clone(), 1, [0; 32]);
+    case.fails_only(&[Check::Extension { app, suffix: 1 }]);
+}
+
 fn with_app(change: impl FnOnce(&mut AppClaims)) -> Case {
     let mut claims = claims();
     change(&mut claims.apps[0]);

@@ -1,6 +1,15 @@
 //! A quoting platform for tests: quotes of whatever enclave a test asks for, below a root of its own, with collateral
 //! of whatever status. Other than a soft platform, it lets a test get exactly one thing wrong.
-#![allow(dead_code, unreachable_pub, reason = "a module of several test programs, each of which uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "a module of several test programs, each of which uses a part"
+)]
+
+mod machine;
+
+pub use machine::Machine;
 
 use cloister_attestation::sha256;
 use cloister_attestation::verify::Collateral;
@@ -71,45 +80,54 @@ impl TestPlatform {
         quote.extend([0; 20]);
         quote.extend(report(enclave));
 
-        let public = &self.attestation.point[1..];
-        let mut qe_report_data = [0; 64];
-        qe_report_data[..32].copy_from_slice(&sha256(&[public, &[0; 32]].concat()));
-        let qe_report = report(&Enclave { mrenclave: [9; 32], debug: false, report_data: qe_report_data });
-        let chain = pem_chain(&[&self.pck_der, &self.pck_ca_der, &self.root_der]);
-
-        let mut authentication = Vec::new();
-        authentication.extend(self.attestation.raw_signature(&quote));
-        authentication.extend(public);
-        authentication.extend(&qe_report);
-        authentication.extend(self.pck.raw_signature(&qe_report));
-        authentication.extend(32_u16.to_le_bytes());
-        authentication.extend([0; 32]);
-        authentication.extend(5_u16.to_le_bytes());
-        authentication.extend((chain.len() as u32).to_le_bytes());
-        authentication.extend(chain.as_bytes());
+        let mut authentication = self.attestation.raw_signature(&quote);
+        authentication.extend(&self.attestation.point[1..]);
+        authentication.extend(self.certification());
         quote.extend((authentication.len() as u32).to_le_bytes());
         quote.extend(authentication);
         quote
     }
 
+    /// The quoting enclave's own report over the attestation key, and the platform's signature and certificates for that.
+    fn certification(&self) -> Vec<u8> {
+        let mut qe_report_data = [0; 64];
+        qe_report_data[..32].copy_from_slice(&sha256(&[&self.attestation.point[1..], &[0; 32]].concat()));
+        let qe_report = report(&Enclave { mrenclave: [9; 32], debug: false, report_data: qe_report_data });
+        let chain = pem_chain(&[&self.pck_der, &self.pck_ca_der, &self.root_der]);
+
+        let mut certification = Vec::new();
+        certification.extend(&qe_report);
+        certification.extend(self.pck.raw_signature(&qe_report));
+        certification.extend(32_u16.to_le_bytes());
+        certification.extend([0; 32]);
+        certification.extend(5_u16.to_le_bytes());
+        certification.extend((chain.len() as u32).to_le_bytes());
+        certification.extend(chain.as_bytes());
+        certification
+    }
+
     /// Collateral that is valid from 2020 to 2090 and gives the platform this status.
     pub fn collateral(&self, status: &str) -> Collateral {
-        let level = |tcb: serde_json::Value| json!([{ "tcb": tcb, "tcbDate": FROM, "tcbStatus": status }]);
-        let up_to_date =
-            |tcb: serde_json::Value| json!([{ "tcb": tcb, "tcbDate": FROM, "tcbStatus": "UpToDate" }]);
         let components: Vec<_> = CPUSVN.iter().map(|svn| json!({ "svn": svn })).collect();
-        let tcb_info = json!({
-            "id": "SGX", "version": 3, "issueDate": FROM, "nextUpdate": UNTIL,
-            "fmspc": hex::encode(FMSPC), "pceId": "0000", "tcbType": 0, "tcbEvaluationDataNumber": 1,
-            "tcbLevels": level(json!({ "sgxtcbcomponents": components, "pcesvn": 1 })),
-        })
-        .to_string();
+        let tcb = json!({ "sgxtcbcomponents": components, "pcesvn": 1 });
+        self.signed_collateral(
+            "QE",
+            json!({
+                "id": "SGX", "version": 3, "issueDate": FROM, "nextUpdate": UNTIL,
+                "fmspc": hex::encode(FMSPC), "pceId": "0000", "tcbType": 0, "tcbEvaluationDataNumber": 1,
+                "tcbLevels": [{ "tcb": tcb, "tcbDate": FROM, "tcbStatus": status }],
+            }),
+        )
+    }
+
+    fn signed_collateral(&self, quoting_enclave: &str, tcb_info: serde_json::Value) -> Collateral {
+        let tcb_info = tcb_info.to_string();
         let qe_identity = json!({
-            "id": "QE", "version": 2, "issueDate": FROM, "nextUpdate": UNTIL, "tcbEvaluationDataNumber": 1,
+            "id": quoting_enclave, "version": 2, "issueDate": FROM, "nextUpdate": UNTIL, "tcbEvaluationDataNumber": 1,
             "miscselect": "00000000", "miscselectMask": "FFFFFFFF",
             "attributes": hex::encode(attributes(false)), "attributesMask": "FF".repeat(16),
             "mrsigner": "DD".repeat(32), "isvprodid": 1,
-            "tcbLevels": up_to_date(json!({ "isvsvn": 1 })),
+            "tcbLevels": [{ "tcb": { "isvsvn": 1 }, "tcbDate": FROM, "tcbStatus": "UpToDate" }],
         })
         .to_string();
         let signing_chain = pem_chain(&[&self.tcb_signing_der, &self.root_der]);
