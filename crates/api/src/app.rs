@@ -1,5 +1,6 @@
 use crate::{AppName, Directory, NetworkPolicy, StorageUsage};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Bounds of one call, and of what the app keeps; fixed when the app is deployed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,21 @@ pub struct AppDescription {
     /// SHA-256 of the list of root certificates for https, lower-case hex; absent where Mozilla's are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roots: Option<String>,
+    /// SHA-256 of the list of root certificates that quotes of other enclaves may end in beside Intel's, lower-case hex;
+    /// absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote_roots: Option<String>,
+    /// Whether it has to be configured before it answers.
+    #[serde(default, skip_serializing_if = "ConfigurationState::is_not_needed")]
+    pub configuration: ConfigurationState,
+    /// The export that configures it; absent where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configure_with: Option<String>,
+    /// What it shows in its certificates, by object identifier.
+    pub extensions: Vec<ExtensionDescription>,
+    /// Its keys, in memory and persisted, by name; also those that are gone and were used, as far as the enclave
+    /// remembers them.
+    pub keys: Vec<KeyDescription>,
     /// The read-only files that belong to the code; absent where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assets: Option<AssetsDescription>,
@@ -102,7 +118,53 @@ pub struct AppDescription {
     /// All functions together.
     pub total: FunctionCounters,
     /// By export name; functions that were never called are left out.
-    pub functions: std::collections::BTreeMap<String, FunctionCounters>,
+    pub functions: BTreeMap<String, FunctionCounters>,
+}
+
+/// Whether an app has to be configured before it answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigurationState {
+    /// It was deployed without an export that configures it.
+    #[default]
+    NotNeeded,
+    /// It answers nothing but that export, and this to its owner alone.
+    Awaited,
+    /// It said that its configuration is complete.
+    Complete,
+}
+
+impl ConfigurationState {
+    fn is_not_needed(&self) -> bool {
+        *self == Self::NotNeeded
+    }
+}
+
+/// A value that an app shows in its certificates, and whose hash is in the evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtensionDescription {
+    /// The object identifier in dotted decimals.
+    pub oid: String,
+    /// Length of the value.
+    pub bytes: u64,
+    /// SHA-256 of the value, lower-case hex.
+    pub hash: String,
+}
+
+/// A key that an app has or had: never the key itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyDescription {
+    pub name: String,
+    /// The algorithm, such as `aes-256-gcm`, `ecdsa-p256-sha256` or `hmac-sha256`; absent where the key is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Calls can use it.
+    pub in_memory: bool,
+    /// It is kept sealed in the volume.
+    pub persisted: bool,
+    /// How often it was used since the app was deployed, by operation, such as `encrypt` or `sign`; operations that never
+    /// were are left out.
+    pub uses: BTreeMap<String, u64>,
 }
 
 /// The read-only files that belong to an app's code.
@@ -151,4 +213,42 @@ pub struct FunctionCounters {
     pub wall_us_min: u64,
     pub wall_us_max: u64,
     pub wall_us_total: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_is_not_needed_is_left_out() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Part {
+            #[serde(default, skip_serializing_if = "ConfigurationState::is_not_needed")]
+            configuration: ConfigurationState,
+        }
+        for (configuration, text) in [
+            (ConfigurationState::NotNeeded, "{}"),
+            (ConfigurationState::Awaited, r#"{"configuration":"awaited"}"#),
+            (ConfigurationState::Complete, r#"{"configuration":"complete"}"#),
+        ] {
+            let part = Part { configuration };
+            assert_eq!(serde_json::to_string(&part).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Part>(text).unwrap(), part);
+        }
+        assert!(serde_json::from_str::<ConfigurationState>("\"done\"").is_err());
+    }
+
+    #[test]
+    fn keys_that_are_gone_have_no_kind() {
+        let key = KeyDescription {
+            name: "old".into(),
+            kind: None,
+            in_memory: false,
+            persisted: false,
+            uses: BTreeMap::from([("sign".into(), 3)]),
+        };
+        let text = serde_json::to_string(&key).unwrap();
+        assert_eq!(text, r#"{"name":"old","in_memory":false,"persisted":false,"uses":{"sign":3}}"#);
+        assert_eq!(serde_json::from_str::<KeyDescription>(&text).unwrap(), key);
+    }
 }

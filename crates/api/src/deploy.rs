@@ -7,6 +7,9 @@ pub const SETTINGS_HEADER: &str = "cloister-settings";
 /// Longest value of [`SETTINGS_HEADER`], in bytes. The whole head of a request has 64 KiB.
 pub const MAX_SETTINGS: usize = 48 << 10;
 
+/// Most certificates in [`DeploySettings::quote_roots`].
+pub const MAX_QUOTE_ROOTS: usize = 8;
+
 /// Where a guest finds its assets if nothing else is said.
 pub const DEFAULT_ASSETS_AT: &str = "/assets";
 
@@ -29,6 +32,14 @@ pub struct DeploySettings {
     /// else these and no other.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roots: Vec<String>,
+    /// Root certificates that the quotes of other enclaves may end in beside Intel's, where the guest asks for such a quote
+    /// in its https requests; DER in base64, at most [`MAX_QUOTE_ROOTS`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quote_roots: Vec<String>,
+    /// The export that configures the app, named as calls name it. Until the app says that its configuration is complete it
+    /// answers nothing else, and this to its owner alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configure_with: Option<String>,
     /// Where the guest finds its assets; [`DEFAULT_ASSETS_AT`] if nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assets_at: Option<String>,
@@ -92,6 +103,8 @@ mod tests {
             directories: vec![Directory { path: "/data".into(), guest: ".".into(), read_only: true }],
             network: NetworkPolicy::new(vec!["https://example.com".parse().unwrap()]).unwrap(),
             roots: vec!["MIIB".into()],
+            quote_roots: vec!["MIIC".into()],
+            configure_with: Some("configure".into()),
             assets_at: Some("/site".into()),
             ..DeploySettings::default()
         };

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// The last requests that an app sent over wasi:http, since it was deployed.
+/// The last requests that an app sent over wasi:http and `privasys:enclave-os/https`, since it was deployed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EgressLog {
     /// Older requests that are no longer in the list.
@@ -22,7 +22,7 @@ pub struct EgressRequest {
     /// Of the response; absent where none came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The wasi:http error code and what is known of it, where the request failed or was denied.
+    /// The error code and what is known of it, where the request failed or was denied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Bytes of the request's body that were sent.
@@ -34,6 +34,9 @@ pub struct EgressRequest {
     /// The version of TLS, such as `TLSv1.3`; absent where none was spoken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<String>,
+    /// SHA-256 of the server's certificate in DER, lower-case hex; absent where none was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
 }
 
 /// Most requests that the log of one app keeps.

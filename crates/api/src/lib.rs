@@ -11,6 +11,7 @@ mod configuration;
 mod deploy;
 mod egress;
 mod evidence;
+mod interfaces;
 mod name;
 mod network;
 mod problem;
@@ -19,8 +20,8 @@ mod run;
 mod volume;
 
 pub use app::{
-    AppDescription, AppList, AppSummary, AssetsDescription, ExportDescription, FunctionCounters, Limits,
-    ParameterDescription,
+    AppDescription, AppList, AppSummary, AssetsDescription, ConfigurationState, ExportDescription,
+    ExtensionDescription, FunctionCounters, KeyDescription, Limits, ParameterDescription,
 };
 pub use bundle::{
     BUNDLE, BUNDLE_ENTRY_HEAD, EntryHead, EntryKind, MAX_ASSETS, MAX_BUNDLE_FILES, MAX_BUNDLE_PATH,
@@ -29,11 +30,12 @@ pub use bundle::{
 pub use call::{CallResponse, EXPECTED_CODE_HEADER, WAVE_ARGUMENTS};
 pub use configuration::{Configuration, FreshnessSetting, InvalidKeyFingerprint, KeyFingerprint};
 pub use deploy::{
-    DEFAULT_ASSETS_AT, DeployEvent, DeploySettings, Directory, EnvironmentVariable, MAX_SETTINGS,
-    SETTINGS_HEADER,
+    DEFAULT_ASSETS_AT, DeployEvent, DeploySettings, Directory, EnvironmentVariable, MAX_QUOTE_ROOTS,
+    MAX_SETTINGS, SETTINGS_HEADER,
 };
 pub use egress::{EgressLog, EgressRequest, MAX_EGRESS_REQUESTS};
 pub use evidence::{EvidenceRequest, EvidenceResponse};
+pub use interfaces::{MAX_COMPONENT, SUPPORTED_INTERFACES, serves};
 pub use name::{AppName, InvalidAppName};
 pub use network::{
     AddressRange, AddressRule, HostPattern, HostRule, InvalidNetworkPolicy, InvalidNetworkRule,
@@ -47,6 +49,9 @@ pub use volume::{
     StorageUsage, VolumeState, VolumeStatistics,
 };
 
+/// Path of the protocol on every host name, also on those of web services: `/health` and the others come below it. `/v1` is
+/// the same wherever no web service has the host name.
+pub const API_PATH: &str = "/.well-known/cloister/v1";
 /// Longest JSON body that a call may send, in bytes.
 pub const MAX_CALL_BODY: usize = 16 << 20;
 /// Media type of an uploaded component.

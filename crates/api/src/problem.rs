@@ -130,6 +130,8 @@ codes! {
     UnknownApp = ("unknown-app", 404, "No such app"),
     /// The app has no such function.
     UnknownExport = ("unknown-export", 404, "No such export"),
+    /// The app awaits its configuration: until then it answers one export, and this to its owner alone.
+    NotConfigured = ("not-configured", 503, "The app awaits its configuration"),
     /// The app does not export `wasi:cli/run`.
     NotACommand = ("not-a-command", 422, "Not a command"),
     /// The app does not export `wasi:http/incoming-handler`.

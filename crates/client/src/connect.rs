@@ -3,7 +3,7 @@ use crate::transport::{Transport, full};
 use crate::{ClientError, Collateral, Endpoint, Identity, Policy, Session};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cloister_api::{EvidenceRequest, EvidenceResponse, VolumeState};
+use cloister_api::{API_PATH, EvidenceRequest, EvidenceResponse, VolumeState};
 use cloister_attestation::verify::{Observed, Presented, verify};
 use cloister_attestation::{EXPORTER_LABEL, SessionBinding, Volume};
 use http::header::CONTENT_TYPE;
@@ -72,7 +72,7 @@ impl Client {
         let observed =
             Observed { binding: &binding, certificate: &certificate, server_name: &endpoint.server_name };
         let verified = verify(&presented, &observed, collateral.as_ref(), &self.policy, SystemTime::now())?;
-        Ok(Session::new(transport, verified, self.policy.apps.clone()))
+        Ok(Session::new(transport, verified, certificate, &self.policy.apps))
     }
 
     async fn handshake(&self, endpoint: &Endpoint) -> Result<TlsStream<TcpStream>, ClientError> {
@@ -107,7 +107,7 @@ impl Client {
         let body = serde_json::to_vec(&nonce).map_err(|error| not_an_enclave(error.to_string()))?;
         let request = Request::builder()
             .method(Method::POST)
-            .uri("/v1/evidence")
+            .uri(format!("{API_PATH}/evidence"))
             .header(CONTENT_TYPE, "application/json")
             .body(full(body))
             .map_err(|error| not_an_enclave(error.to_string()))?;

@@ -4,7 +4,8 @@ use crate::transport::Transport;
 use crate::{ClientError, ascii};
 use bytes::Bytes;
 use cloister_api::{
-    AppDescription, AppName, BUNDLE, DeployEvent, DeploySettings, MAX_SETTINGS, NDJSON, SETTINGS_HEADER, WASM,
+    API_PATH, AppDescription, AppName, BUNDLE, DeployEvent, DeploySettings, MAX_SETTINGS, NDJSON,
+    SETTINGS_HEADER, WASM,
 };
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Request, Response};
@@ -38,7 +39,7 @@ pub(crate) async fn upload(
     let (sender, body) = Channel::<Bytes, Infallible>::new(1);
     let request = Request::builder()
         .method(method)
-        .uri(format!("/v1/apps/{app}"))
+        .uri(format!("{API_PATH}/apps/{app}"))
         .header(CONTENT_TYPE, if upload.is_bundle() { BUNDLE } else { WASM })
         .header(CONTENT_LENGTH, total)
         .header(ACCEPT, NDJSON)

@@ -36,10 +36,12 @@ mod volume;
 pub use bundle::Upload;
 pub use cloister_api as api;
 pub use cloister_attestation::verify::{
-    Check, CheckResult, Collateral, FreshnessDemand, Measurement, Outcome, Platform, Policy, Refused,
-    TcbStatus, TrustAnchor, VerificationReport,
+    AppExpectation, Check, CheckResult, Collateral, ConfigurationDemand, FreshnessDemand, Measurement,
+    Outcome, Platform, Policy, Refused, TcbStatus, TrustAnchor, VerificationReport,
 };
-pub use cloister_attestation::{AppClaims, AssetsClaim, Claims, Freshness, Volume};
+pub use cloister_attestation::{
+    AppClaims, AssetsClaim, Claims, ConfigurationClaim, Freshness, MAX_EXTENSION_VALUE, Volume, extension_oid,
+};
 pub use connect::{Client, Timeouts};
 pub use deploy::DeployProgress;
 pub use endpoint::{Endpoint, InvalidEndpoint};

@@ -2,8 +2,8 @@ use crate::transport::{Body, Transport};
 use crate::{ClientError, ascii};
 use bytes::{Buf, Bytes, BytesMut};
 use cloister_api::{
-    AppName, EXPECTED_CODE_HEADER, MAX_RUN_FRAME, MAX_RUN_REQUEST, Problem, RUN, RUN_FRAME_HEAD, RUN_HEADER,
-    RunEnd, RunRequest, RunTag,
+    API_PATH, AppName, EXPECTED_CODE_HEADER, MAX_RUN_FRAME, MAX_RUN_REQUEST, Problem, RUN, RUN_FRAME_HEAD,
+    RUN_HEADER, RunEnd, RunRequest, RunTag,
 };
 use http::header::CONTENT_TYPE;
 use http::{Method, Request};
@@ -79,7 +79,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self, ClientError> {
         let mut head = Request::builder()
             .method(Method::POST)
-            .uri(format!("/v1/apps/{app}/run"))
+            .uri(format!("{API_PATH}/apps/{app}/run"))
             .header(CONTENT_TYPE, "application/octet-stream")
             .header(RUN_HEADER, ascii::json(request, "arguments", MAX_RUN_REQUEST)?);
         if let Some(expected) = &expected {

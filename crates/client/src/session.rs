@@ -3,14 +3,15 @@ use crate::volume::{self, Backup, VolumeCheck};
 use crate::{Claims, ClientError, Run, Stdin, Upload, VerificationReport, Volume, deploy};
 use bytes::Bytes;
 use cloister_api::{
-    AppDescription, AppList, AppName, CallResponse, CheckEvent, DeploySettings, EXPECTED_CODE_HEADER,
-    EgressLog, MAX_CALL_BODY, Removal, RunRequest, VolumeStatistics, WAVE_ARGUMENTS,
+    API_PATH, AppDescription, AppList, AppName, CallResponse, CheckEvent, DeploySettings,
+    EXPECTED_CODE_HEADER, EgressLog, MAX_CALL_BODY, Removal, RunRequest, VolumeStatistics, WAVE_ARGUMENTS,
 };
-use cloister_attestation::verify::Verified;
+use cloister_attestation::verify::{AppExpectation, Verified, extension_values};
 use deploy::DeployProgress;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request};
 use hyper::body::Incoming;
+use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -24,6 +25,7 @@ use std::sync::{Mutex, PoisonError};
 pub struct Session {
     transport: Transport,
     verified: Verified,
+    certificate: CertificateDer<'static>,
     expected: BTreeMap<AppName, [u8; 32]>,
     latest_epoch: Mutex<Option<u64>>,
 }
@@ -32,10 +34,13 @@ impl Session {
     pub(crate) fn new(
         transport: Transport,
         verified: Verified,
-        expected: BTreeMap<AppName, [u8; 32]>,
+        certificate: CertificateDer<'static>,
+        apps: &BTreeMap<AppName, AppExpectation>,
     ) -> Self {
         let latest_epoch = Mutex::new(verified.volume().map(|volume| volume.epoch));
-        Self { transport, verified, expected, latest_epoch }
+        let expected = |(name, app): (&AppName, &AppExpectation)| Some((name.clone(), app.code_hash?));
+        let expected = apps.iter().filter_map(expected).collect();
+        Self { transport, verified, certificate, expected, latest_epoch }
     }
 
     /// Every check that was made of the evidence.
@@ -51,6 +56,22 @@ impl Session {
     /// MRENCLAVE of the image.
     pub fn mrenclave(&self) -> &[u8; 32] {
         self.verified.mrenclave()
+    }
+
+    /// The certificate that the enclave showed, in DER. Its key was verified to be the enclave's.
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// What an app shows under the number that ends the object identifier, where the certificate of this session has it: the
+    /// endpoint's server name has to be a host name of the app. `None` also where the value is not the one in the claims,
+    /// so that the quote covers every value that this gives.
+    pub fn extension(&self, app: &AppName, suffix: u32) -> Option<Vec<u8>> {
+        let claims = self.claims().app(app)?;
+        let values = extension_values(&self.certificate).ok()?;
+        values.into_iter().find_map(|(number, value)| {
+            (number == suffix && claims.vouches_for(suffix, &value)).then_some(value)
+        })
     }
 
     /// The volume's state when the session began; `None` where the enclave keeps nothing.
@@ -69,7 +90,7 @@ impl Session {
     /// # Errors
     /// [`ClientError`]
     pub async fn health(&self) -> Result<(), ClientError> {
-        let request = request(Method::GET, "/v1/health".into(), None, Bytes::new())?;
+        let request = request(Method::GET, format!("{API_PATH}/health"), None, Bytes::new())?;
         self.transport.success(self.transport.send(request).await?, MAX_SMALL).await.map(drop)
     }
 
@@ -78,7 +99,7 @@ impl Session {
     /// # Errors
     /// [`ClientError`]
     pub async fn apps(&self) -> Result<AppList, ClientError> {
-        let request = request(Method::GET, "/v1/apps".into(), None, Bytes::new())?;
+        let request = request(Method::GET, format!("{API_PATH}/apps"), None, Bytes::new())?;
         self.transport.json(self.transport.send(request).await?).await
     }
 
@@ -87,7 +108,7 @@ impl Session {
     /// # Errors
     /// [`ClientError`]
     pub async fn describe(&self, app: &AppName) -> Result<AppDescription, ClientError> {
-        let request = request(Method::GET, format!("/v1/apps/{app}"), None, Bytes::new())?;
+        let request = request(Method::GET, format!("{API_PATH}/apps/{app}"), None, Bytes::new())?;
         self.transport.json(self.transport.send(request).await?).await
     }
 
@@ -125,7 +146,7 @@ impl Session {
     /// # Errors
     /// [`ClientError`]
     pub async fn remove(&self, app: &AppName) -> Result<Removal, ClientError> {
-        let request = request(Method::DELETE, format!("/v1/apps/{app}"), None, Bytes::new())?;
+        let request = request(Method::DELETE, format!("{API_PATH}/apps/{app}"), None, Bytes::new())?;
         self.transport.json(self.transport.send(request).await?).await
     }
 
@@ -134,7 +155,7 @@ impl Session {
     /// # Errors
     /// [`ClientError`]
     pub async fn volume_statistics(&self) -> Result<VolumeStatistics, ClientError> {
-        let request = request(Method::GET, "/v1/volume".into(), None, Bytes::new())?;
+        let request = request(Method::GET, format!("{API_PATH}/volume"), None, Bytes::new())?;
         self.transport.json(self.transport.send(request).await?).await
     }
 
@@ -146,7 +167,7 @@ impl Session {
         &self,
         progress: impl FnMut(CheckEvent) + Send,
     ) -> Result<VolumeCheck, ClientError> {
-        let request = request(Method::POST, "/v1/volume/check".into(), None, Bytes::new())?;
+        let request = request(Method::POST, format!("{API_PATH}/volume/check"), None, Bytes::new())?;
         volume::check(&self.transport, self.transport.send(request).await?, progress).await
     }
 
@@ -155,7 +176,7 @@ impl Session {
     /// # Errors
     /// [`ClientError`]
     pub async fn backup(&self) -> Result<Backup<'_>, ClientError> {
-        let request = request(Method::GET, "/v1/volume/backup".into(), None, Bytes::new())?;
+        let request = request(Method::GET, format!("{API_PATH}/volume/backup"), None, Bytes::new())?;
         Backup::begin(&self.transport, self.transport.send(request).await?).await
     }
 
@@ -191,7 +212,7 @@ impl Session {
     /// # Errors
     /// [`ClientError`]
     pub async fn logs(&self, app: &AppName) -> Result<String, ClientError> {
-        let request = request(Method::GET, format!("/v1/apps/{app}/logs"), None, Bytes::new())?;
+        let request = request(Method::GET, format!("{API_PATH}/apps/{app}/logs"), None, Bytes::new())?;
         let body = self.transport.success(self.transport.send(request).await?, MAX_METRICS).await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
@@ -201,7 +222,7 @@ impl Session {
     /// # Errors
     /// [`ClientError`]
     pub async fn follow_logs(&self, app: &AppName) -> Result<LogStream<'_>, ClientError> {
-        let target = format!("/v1/apps/{app}/logs?follow=true");
+        let target = format!("{API_PATH}/apps/{app}/logs?follow=true");
         let response = self.transport.send(request(Method::GET, target, None, Bytes::new())?).await?;
         if !response.status().is_success() {
             return Err(self.transport.problem(response).await);
@@ -209,12 +230,12 @@ impl Session {
         Ok(LogStream { body: response.into_body(), _session: PhantomData })
     }
 
-    /// The last requests that an app sent over wasi:http. For its owner.
+    /// The last requests that an app sent over wasi:http and `privasys:enclave-os/https`. For its owner.
     ///
     /// # Errors
     /// [`ClientError`]
     pub async fn egress(&self, app: &AppName) -> Result<EgressLog, ClientError> {
-        let request = request(Method::GET, format!("/v1/apps/{app}/egress"), None, Bytes::new())?;
+        let request = request(Method::GET, format!("{API_PATH}/apps/{app}/egress"), None, Bytes::new())?;
         self.transport.json(self.transport.send(request).await?).await
     }
 
@@ -237,7 +258,7 @@ impl Session {
     /// # Errors
     /// [`ClientError`]
     pub async fn metrics(&self) -> Result<String, ClientError> {
-        let request = request(Method::GET, "/v1/metrics".into(), None, Bytes::new())?;
+        let request = request(Method::GET, format!("{API_PATH}/metrics"), None, Bytes::new())?;
         let body = self.transport.success(self.transport.send(request).await?, MAX_METRICS).await?;
         String::from_utf8(body).map_err(|error| ClientError::UnexpectedResponse(error.to_string()))
     }
@@ -255,7 +276,7 @@ impl Session {
             let (length, limit) = (body.len(), MAX_CALL_BODY);
             return Err(ClientError::RequestTooLarge { what: "arguments", length, limit });
         }
-        let target = format!("/v1/apps/{app}/calls/{}", percent_encoded(export));
+        let target = format!("{API_PATH}/apps/{app}/calls/{}", percent_encoded(export));
         let mut request = request(Method::POST, target, Some(media_type), body)?;
         let expected = self.expected.get(app).map(hex::encode);
         if let Some(expected) = expected.as_deref().and_then(|hash| HeaderValue::from_str(hash).ok()) {

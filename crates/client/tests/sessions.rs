@@ -7,8 +7,10 @@ mod platform;
 
 use bytes::Bytes;
 use cloister_api::{CheckEvent, Code, DeployEvent, DeploySettings, Problem};
-use cloister_attestation::sha256;
-use cloister_client::{ClientError, DeployProgress, Endpoint, Identity, Timeouts};
+use cloister_attestation::{AppExtensions, ConfigurationClaim, key_fingerprint, sha256};
+use cloister_client::{
+    Check, ClientError, ConfigurationDemand, DeployProgress, Endpoint, Identity, Timeouts,
+};
 use enclave::{CODE_HASH, FakeEnclave, PRESENT, description, lines, response};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +76,53 @@ async fn an_answer_of_other_code_than_expected_is_dropped() {
     // Without an expectation any code may answer.
     let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
     assert!(session.call_json(&hello, "f", &serde_json::json!([])).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_an_app_shows_is_given_where_the_claims_have_it() {
+    let hello: cloister_api::AppName = "hello".parse().unwrap();
+    let shows = async |claimed: &[u8], server_name: &str| {
+        let mut enclave = FakeEnclave::new();
+        enclave.claims.apps[0].extensions = vec![(7, sha256(claimed))];
+        enclave.quote_as(|_| {});
+        enclave.app = Some(AppExtensions {
+            code_hash: CODE_HASH,
+            configuration: enclave.claims.apps[0].hash().unwrap(),
+            values: vec![(7, b"a key".to_vec())],
+        });
+        let endpoint = Endpoint { server_name: server_name.to_owned(), ..enclave.serve().await };
+        let policy = enclave.policy().with_extension(hello.clone(), 7, sha256(b"a key"));
+        cloister_client::Client::new(policy).connect(&endpoint).await
+    };
+    let session = shows(b"a key", "hello.localhost").await.unwrap();
+    assert_eq!(session.extension(&hello, 7).as_deref(), Some(&b"a key"[..]));
+    assert_eq!(session.extension(&hello, 8), None);
+    assert_eq!(session.extension(&"other".parse().unwrap(), 7), None);
+    assert_eq!(key_fingerprint(&session.certificate().into()), Ok(session.claims().tls_key));
+
+    let ClientError::Refused(refused) = shows(b"another key", "hello.localhost").await.unwrap_err() else {
+        panic!()
+    };
+    let failed: Vec<_> = refused.report.failed().cloned().collect();
+    assert_eq!(failed, [Check::CertificateClaims, Check::Extension { app: hello.clone(), suffix: 7 }]);
+    assert!(shows(b"a key", "localhost").await.is_err(), "the host name is not the app's");
+}
+
+#[tokio::test]
+async fn an_app_that_awaits_its_configuration_can_be_refused_or_accepted() {
+    let mut enclave = FakeEnclave::new();
+    enclave.claims.apps[0].configuration = ConfigurationClaim::Awaited;
+    enclave.quote_as(|_| {});
+    let endpoint = enclave.serve().await;
+    let hello: cloister_api::AppName = "hello".parse().unwrap();
+    let connect = async |policy| cloister_client::Client::new(policy).connect(&endpoint).await;
+    let pinned = || enclave.policy().with_app(hello.clone(), CODE_HASH);
+    let Err(ClientError::Refused(refused)) = connect(pinned()).await else { panic!("it is not ready") };
+    assert!(refused.report.failed().eq([&Check::Configuration { app: hello.clone() }]));
+    let session =
+        connect(pinned().with_configuration(hello.clone(), ConfigurationDemand::Any)).await.unwrap();
+    assert_eq!(session.claims().apps[0].configuration, ConfigurationClaim::Awaited);
+    assert!(enclave.client().connect(&endpoint).await.is_ok(), "nobody asked for the app");
 }
 
 #[tokio::test]

@@ -1,20 +1,26 @@
 //! The command line's grammar: commands, options, their help and where each falls back to the environment.
 
+mod deploy;
 mod directories;
 mod examples;
 mod freshness;
 mod pairs;
+mod project;
+mod verify;
 mod volume;
 
+pub(crate) use deploy::{DeployArguments, LimitArguments};
 pub(crate) use directories::{AllowArgument, AssetsArgument, AssetsPin, DirectoryArgument};
 pub(crate) use freshness::FreshnessArgument;
 pub(crate) use pairs::{EnvironmentArgument, Pin};
+pub(crate) use project::{BuildArguments, Language, NewArguments};
+pub(crate) use verify::{ExpectedValue, ExtensionPin, VerifyArguments};
 pub(crate) use volume::{BackupArguments, RestoreArguments, VolumeCommand};
 
-use crate::quantity::{Digest, Fuel, Size, Span};
+use crate::quantity::{Digest, Size, Span};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use cloister_api::{AppName, NetworkRule};
+use cloister_api::AppName;
 use cloister_host::TpmPath;
 use examples::*;
 use std::path::PathBuf;
@@ -104,6 +110,12 @@ pub(crate) enum Color {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a project of a new app: source that builds, its interfaces, a test
+    #[command(after_help = NEW_EXAMPLES)]
+    New(NewArguments),
+    /// Build the app of a project, and check that an enclave will take it
+    #[command(after_help = BUILD_EXAMPLES)]
+    Build(BuildArguments),
     /// Start an enclave on this machine and serve it until Ctrl-C
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArguments),
@@ -228,96 +240,6 @@ pub(crate) enum DeviceChoice {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct DeployArguments {
-    /// The component
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// The app's name: a-z, 0-9 and '-' [default: the file's name, made valid]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<AppName>,
-    /// An environment variable of the guest; `KEY` alone takes the value from this shell's, which keeps it out of the
-    /// process list
-    #[arg(long = "env", value_name = "KEY[=VALUE]")]
-    pub(crate) environment: Vec<EnvironmentArgument>,
-    /// A value that the guest reads over wasi:config; `KEY` alone takes it from this shell's environment
-    #[arg(long = "config-var", value_name = "KEY[=VALUE]")]
-    pub(crate) config_var: Vec<EnvironmentArgument>,
-    #[command(flatten)]
-    pub(crate) files: FileArguments,
-    #[command(flatten)]
-    pub(crate) network: NetworkArguments,
-    #[command(flatten)]
-    pub(crate) limits: LimitArguments,
-}
-
-/// What a guest finds in its directories.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Files")]
-pub(crate) struct FileArguments {
-    /// A directory of the app that is open when the guest starts, and the guest's name of it; `:ro` for reading only.
-    /// Repeat it for several [default: all of the app's tree as `/`]
-    #[arg(long = "dir", value_name = "PATH[::GUEST][:ro]")]
-    pub(crate) directories: Vec<DirectoryArgument>,
-    /// Upload this directory as the files that the new app begins with; a replacement keeps those that are there
-    #[arg(long, value_name = "DIR")]
-    pub(crate) files: Option<PathBuf>,
-    /// Upload this directory as read-only files that belong to the code and that evidence names [default for GUEST:
-    /// /assets]
-    #[arg(long, value_name = "DIR[::GUEST]")]
-    pub(crate) assets: Option<AssetsArgument>,
-}
-
-/// What a guest may do on the network.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Network")]
-pub(crate) struct NetworkArguments {
-    /// One thing that the guest may do, such as https://api.example.com, https://*.example.com:8443, http://HOST,
-    /// tcp://10.0.0.0/8:5432, udp://ADDRESS:PORT, tcp-listen://ADDRESS:PORT, udp-listen://ADDRESS:PORT, lookup://NAME.
-    /// Repeat it for several; all else is denied. All but https and lookup go through the host in plaintext
-    #[arg(long = "allow", value_name = "RULE")]
-    pub(crate) allow: Vec<NetworkRule>,
-    /// Trust these certificates for https and no others [default: those that Mozilla trusts]
-    #[arg(long, value_name = "FILE.pem")]
-    pub(crate) roots: Option<PathBuf>,
-}
-
-/// Bounds of one call, and of what the app keeps; the defaults are those of `cloister_api::Limits`.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Limits of one call, and of what the app keeps")]
-pub(crate) struct LimitArguments {
-    /// Fuel units [default: 10M]
-    #[arg(long, value_name = "N")]
-    pub(crate) fuel: Option<Fuel>,
-    /// Linear memory [default: 64MiB]
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) memory: Option<Size>,
-    /// Wall time [default: 30s]
-    #[arg(long, value_name = "TIME")]
-    pub(crate) timeout: Option<Span>,
-    /// Encoded result [default: 1MiB]
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) result_size: Option<Size>,
-    /// Standard output and error that are kept [default: 64KiB]
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) log_size: Option<Size>,
-    /// Table elements [default: 100000]
-    #[arg(long, value_name = "N")]
-    pub(crate) table_elements: Option<u64>,
-    /// Core instances, memories and tables, each [default: 64]
-    #[arg(long, value_name = "N")]
-    pub(crate) instances: Option<u32>,
-    /// Resource handles at once [default: 10000]
-    #[arg(long, value_name = "N")]
-    pub(crate) handles: Option<u32>,
-    /// Files and keys that the app keeps, together [default: 256MiB]
-    #[arg(long = "max-storage", value_name = "SIZE")]
-    pub(crate) storage: Option<Size>,
-    /// Files, directories and symbolic links that the app keeps [default: 10000]
-    #[arg(id = "max_files", long = "max-files", value_name = "N")]
-    pub(crate) files: Option<u64>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct CallArguments {
     #[arg(value_name = "APP")]
     pub(crate) app: AppName,
@@ -380,23 +302,6 @@ pub(crate) struct EgressArguments {
 pub(crate) struct RemoveArguments {
     #[arg(value_name = "APP")]
     pub(crate) app: AppName,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct VerifyArguments {
-    /// The enclave's address; as --host
-    #[arg(value_name = "HOST[:PORT]")]
-    pub(crate) address: Option<String>,
-    /// Verify the code hash of this app too; --code-hash or the profile says which is right
-    #[arg(long, value_name = "APP")]
-    pub(crate) app: Option<AppName>,
-    /// The most that the app may be allowed on the network: a rule as `cloister deploy --allow` takes it, repeated, or
-    /// `none`
-    #[arg(long = "allow", value_name = "RULE|none", requires = "app")]
-    pub(crate) allow: Vec<AllowArgument>,
-    /// The only assets that you accept, as `cloister assets-hash` prints them [default for GUEST: /assets]
-    #[arg(long, value_name = "HEX[::GUEST]", requires = "app")]
-    pub(crate) assets: Option<AssetsPin>,
 }
 
 #[derive(Debug, Args)]

@@ -1,11 +1,16 @@
 //! What commands print, as text for people or JSON for programs.
 
+mod app;
+mod egress;
+
+pub(crate) use app::{deployed, description, network};
+pub(crate) use egress::egress;
+
 use crate::arguments::{Color, Format, GlobalArguments};
 use crate::failure::Failure;
 use crate::quantity::{Size, elapsed, grouped};
 use cloister_api::{
-    AppDescription, AppList, CallResponse, EgressLog, ExportDescription, FreshnessSetting, FunctionCounters,
-    NetworkPolicy, Removal, RunEnd, StorageUsage, VolumeStatistics,
+    AppList, CallResponse, FreshnessSetting, Removal, RunEnd, StorageUsage, VolumeStatistics,
 };
 use serde::Serialize;
 use std::borrow::Cow;
@@ -152,96 +157,6 @@ pub(crate) fn apps(list: &AppList) -> String {
     table(["NAME", "SIZE", "CODE HASH", "OWNER"], rows)
 }
 
-/// Everything about one app.
-pub(crate) fn description(app: &AppDescription, paint: Paint) -> String {
-    let limits = &app.limits;
-    let mut text = format!("{}\n", paint.bold(app.summary.name.as_str()));
-    let mut field = |name: &str, value: &str| {
-        let _ = writeln!(text, "  {name:<12} {}", printable(value));
-    };
-    field("code hash", &app.summary.code_hash);
-    field("size", &Size(app.summary.size).to_string());
-    field("owner", &app.summary.owner);
-    field(
-        "native code",
-        &format!("{}, compiled in {}", Size(app.code_bytes), elapsed(app.compile_ms.saturating_mul(1000))),
-    );
-    field(
-        "limits",
-        &format!(
-            "fuel {}, memory {}, time {}, result {}, log {}, storage {}, files {}",
-            grouped(limits.fuel),
-            Size(limits.memory),
-            elapsed(limits.wall_time_ms.saturating_mul(1000)),
-            Size(limits.result),
-            Size(limits.log),
-            Size(limits.storage),
-            grouped(limits.files)
-        ),
-    );
-    field("storage", &stored(&app.storage));
-    if !app.environment.is_empty() {
-        field("environment", &format!("{} (values are secret)", app.environment.join(", ")));
-    }
-    if !app.config.is_empty() {
-        field("config", &format!("{} (values are secret)", app.config.join(", ")));
-    }
-    for directory in &app.directories {
-        let access = if directory.read_only { ", read-only" } else { "" };
-        field("directory", &format!("{} as {}{access}", directory.path, directory.guest));
-    }
-    if let Some(assets) = &app.assets {
-        let files = counted_files(assets.files);
-        field("assets", &format!("{} at {}, {files} ({})", assets.hash, assets.at, Size(assets.bytes)));
-    }
-    if let Some(roots) = &app.roots {
-        field("roots", &format!("{roots} (its own certificates for https)"));
-    }
-    if app.runs || app.serves_http {
-        let kinds = [(app.serves_http, "a web service"), (app.runs, "a command")];
-        let kinds = kinds.into_iter().filter_map(|(is, kind)| is.then_some(kind));
-        field("kind", &kinds.collect::<Vec<_>>().join(" and "));
-    }
-    if !app.imports.is_empty() {
-        field("imports", &app.imports.join("\n               "));
-    }
-    text.push_str(&network(&app.network, paint));
-    text.push_str("functions\n");
-    for export in &app.exports {
-        let _ = writeln!(text, "  {}", printable(&signature(export)));
-        if let Some(reason) = &export.not_callable {
-            let _ = writeln!(text, "      cannot be called: {}", printable(reason));
-        }
-        if let Some(counters) = app.functions.get(&export.name) {
-            let _ = writeln!(text, "      {}", counted(counters));
-        }
-    }
-    let _ = writeln!(text, "all calls\n  {}", counted(&app.total));
-    text
-}
-
-/// What deploying an app led to.
-pub(crate) fn deployed(app: &AppDescription, verb: &str, paint: Paint) -> String {
-    let mut text = format!(
-        "{} {} ({}, compiled in {})\n  code hash {}\n",
-        paint.green(verb),
-        paint.bold(app.summary.name.as_str()),
-        Size(app.summary.size),
-        elapsed(app.compile_ms.saturating_mul(1000)),
-        printable(&app.summary.code_hash)
-    );
-    if let Some(assets) = &app.assets {
-        let _ = writeln!(text, "  assets {} at {}", printable(&assets.hash), printable(&assets.at));
-    }
-    if app.network.is_plaintext() {
-        let _ = writeln!(text, "  {}", paint.yellow(PLAINTEXT));
-    }
-    for export in app.exports.iter().filter(|export| export.not_callable.is_none()) {
-        let _ = writeln!(text, "  {}", printable(&signature(export)));
-    }
-    text
-}
-
 /// A call's result: WAVE as it is, JSON indented; nothing where the function returns nothing.
 pub(crate) fn result(response: &CallResponse) -> String {
     match &response.result {
@@ -272,51 +187,6 @@ pub(crate) fn run_cost(end: &RunEnd) -> String {
     let epoch = end.epoch.map(|epoch| format!(", epoch {epoch}")).unwrap_or_default();
     let (fuel, wall) = (grouped(end.fuel), elapsed(end.wall_us));
     format!("exit code {}, fuel {fuel}, {wall}{epoch}, code {}", end.exit_code, printable(&end.code_hash))
-}
-
-/// The network rules of an app, one a line; those that the host can read are called what they are.
-pub(crate) fn network(policy: &NetworkPolicy, paint: Paint) -> String {
-    let mut lines: Vec<String> = policy.rules().iter().map(ToString::to_string).collect();
-    if lines.is_empty() {
-        lines.push("none: it opens no connections".to_owned());
-    }
-    if policy.is_plaintext() {
-        lines.push(paint.yellow(PLAINTEXT));
-    }
-    format!("  network      {}\n", lines.join("\n               "))
-}
-
-/// What an app sent, one request a line.
-pub(crate) fn egress(log: &EgressLog) -> String {
-    if log.requests.is_empty() {
-        return "no requests yet\n".to_owned();
-    }
-    let rows = log.requests.iter().map(|request| {
-        let host =
-            if request.host.contains(':') { format!("[{}]", request.host) } else { request.host.clone() };
-        let outcome = match (&request.status, &request.error) {
-            (Some(status), None) => status.to_string(),
-            (Some(status), Some(error)) => format!("{status}, {error}"),
-            (None, error) => error.clone().unwrap_or_else(|| "no answer".to_owned()),
-        };
-        [
-            utc(request.time_ms),
-            request.method.clone(),
-            format!("{}://{host}:{}", request.scheme, request.port),
-            outcome,
-            Size(request.bytes_sent).to_string(),
-            Size(request.bytes_received).to_string(),
-            elapsed(request.duration_us),
-            request.tls.clone().unwrap_or_else(|| "none".to_owned()),
-        ]
-    });
-    let rows: Vec<_> = rows.map(|row| row.map(|cell| printable(&cell).into_owned())).collect();
-    let mut text =
-        table(["TIME", "METHOD", "TO", "STATUS", "SENT", "RECEIVED", "TOOK", "TLS"], rows.into_iter());
-    if log.dropped > 0 {
-        let _ = writeln!(text, "and {} before these", grouped(log.dropped));
-    }
-    text
 }
 
 /// Bytes that come in pieces, as text: what is no UTF-8 is replaced, and characters are whole.
@@ -390,63 +260,12 @@ pub(crate) fn volume(statistics: &VolumeStatistics) -> String {
     text
 }
 
-/// Milliseconds since 1970 as a date and a time of UTC, to the second.
-fn utc(milliseconds: u64) -> String {
-    let seconds = milliseconds / 1000;
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// The Gregorian date of a day since 1970, counted in years that begin with March, whose last day is the leap day.
-fn date(days: u64) -> (u64, u64, u64) {
-    // Days since 0000-03-01.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let of_month = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (era * 400 + year + next, month, of_month)
-}
-
-fn stored(usage: &StorageUsage) -> String {
-    let StorageUsage { bytes, files, keys, key_bytes } = *usage;
-    format!("{} ({}) and {} ({})", counted_files(files), Size(bytes), counted_keys(keys), Size(key_bytes))
-}
-
 fn counted_files(files: u64) -> String {
     if files == 1 { "1 file".to_owned() } else { format!("{} files", grouped(files)) }
 }
 
 fn counted_keys(keys: u64) -> String {
     if keys == 1 { "1 key".to_owned() } else { format!("{} keys", grouped(keys)) }
-}
-
-fn signature(export: &ExportDescription) -> String {
-    let parameters: Vec<String> = export.parameters.iter().map(|p| format!("{}: {}", p.name, p.ty)).collect();
-    let result = export.result.as_deref().map(|ty| format!(" -> {ty}")).unwrap_or_default();
-    format!("{}({}){result}", export.name, parameters.join(", "))
-}
-
-fn counted(counters: &FunctionCounters) -> String {
-    if counters.calls == 0 {
-        return "none yet".to_owned();
-    }
-    let mean = |total: u64| total / counters.calls;
-    format!(
-        "{} calls, {} errors; fuel {} to {}, mean {}; time {} to {}, mean {}",
-        grouped(counters.calls),
-        grouped(counters.errors),
-        grouped(counters.fuel_min),
-        grouped(counters.fuel_max),
-        grouped(mean(counters.fuel_total)),
-        elapsed(counters.wall_us_min),
-        elapsed(counters.wall_us_max),
-        elapsed(mean(counters.wall_us_total))
-    )
 }
 
 fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
@@ -473,9 +292,6 @@ fn drives_terminal(c: char) -> bool {
         matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     (c.is_control() && c != '\n' && c != '\t') || reorders
 }
-
-/// Said of an app whose rules let the host read or change what it sends.
-const PLAINTEXT: &str = "MAY SEND PLAINTEXT THROUGH THE HOST";
 
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,11 @@ mod platform;
 
 use bytes::Bytes;
 use cloister_api::{
-    AssetsDescription, Code, DeployEvent, DeploySettings, NDJSON, NetworkPolicy, Problem, RUN, RunTag,
+    AssetsDescription, Code, ConfigurationState, DeployEvent, DeploySettings, NDJSON, NetworkPolicy, Problem,
+    RUN, RunTag,
 };
-use cloister_attestation::sha256;
+use cloister_attestation::verify::extension_values;
+use cloister_attestation::{AppExtensions, ConfigurationClaim, sha256};
 use enclave::{FakeEnclave, MRENCLAVE, description, lines, response};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -125,6 +127,99 @@ async fn verify_shows_rules_and_refuses_those_beyond_the_demand() {
     let run = user.run_with(&["verify", "--format", "json"], b"").await;
     let json: serde_json::Value = serde_json::from_str(&text(&run.stdout)).unwrap();
     assert_eq!(json["apps"][0]["sends_plaintext"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_compares_what_an_app_shows_and_writes_its_certificate() {
+    let mut enclave = FakeEnclave::new();
+    enclave.claims.apps[0].extensions = vec![(7, sha256(b"a key"))];
+    enclave.quote_as(|_| {});
+    enclave.app = Some(AppExtensions {
+        code_hash: enclave.claims.apps[0].code_hash,
+        configuration: enclave.claims.apps[0].hash().unwrap(),
+        values: vec![(7, b"a key".to_vec())],
+    });
+    let user = User::of(enclave).await;
+    let path = |name: &str| user.home.path().join(name).display().to_string();
+    std::fs::write(path("key"), "a key").unwrap();
+    let (value, hash) = (format!("7=@{}", path("key")), format!("7={}", hex::encode(sha256(b"a key"))));
+    let certificate = path("certificate.pem");
+    let line = ["verify", "--app", "hello", "--certificate", &certificate, "--extension"];
+    let run = user.run_with(&[&line[..], &[&format!("7={MARK}")]].concat(), b"").await;
+    assert_eq!(run.status.code(), Some(4), "{}", text(&run.stdout));
+    assert!(text(&run.stderr).contains("extension 7 of hello"), "{}", text(&run.stderr));
+    assert!(!std::fs::exists(&certificate).unwrap(), "a refused enclave has no certificate");
+    for extension in [&value, &hash] {
+        let run = user.run_with(&[&line[..], &[extension]].concat(), b"").await;
+        let shown = text(&run.stdout);
+        assert_eq!(run.status.code(), Some(0), "{shown}{}", text(&run.stderr));
+        assert!(shown.contains(&format!("  extension    {hash}\n").replace('=', ": ")), "{shown}");
+    }
+    let run = user.run_with(&["verify", "--app", "hello", "--format", "json"], b"").await;
+    let json: serde_json::Value = serde_json::from_str(&text(&run.stdout)).unwrap();
+    assert_eq!(json["apps"][0]["extensions"][0]["value"], "YSBrZXk=");
+    let written = pem::parse(std::fs::read(&certificate).unwrap()).unwrap();
+    let written = rustls::pki_types::CertificateDer::from(written.contents());
+    assert_eq!(extension_values(&written), Ok(vec![(7, b"a key".to_vec())]));
+}
+
+/// Whoever verifies wants an app that answers; whoever calls may be about to configure it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_awaits_its_configuration_is_refused_by_verify_and_can_be_called() {
+    let mut enclave = FakeEnclave::new();
+    enclave.claims.apps[0].configuration = ConfigurationClaim::Awaited;
+    let code_hash = hex::encode(enclave.claims.apps[0].code_hash);
+    enclave.quote_as(|_| {});
+    enclave.answer = Arc::new(move |line, _| match line {
+        "POST /v1/apps/hello/calls/configure" => {
+            let answer =
+                format!(r#"{{"result":null,"fuel":1,"wall_us":1,"code_hash":"{}"}}"#, "c0".repeat(32));
+            response(200, "application/json", answer)
+        }
+        _ => {
+            let problem = Problem::new(Code::NotConfigured, "hello awaits its configuration");
+            response(503, "application/problem+json", serde_json::to_vec(&problem).unwrap())
+        }
+    });
+    let user = User::of(enclave).await;
+    let line = ["verify", "--app", "hello"];
+    let run = user.run_with(&line, b"").await;
+    assert_eq!(run.status.code(), Some(4));
+    assert!(text(&run.stderr).contains("--allow-unconfigured accepts"), "{}", text(&run.stderr));
+    let run = user.run_with(&[&line[..], &["--allow-unconfigured"]].concat(), b"").await;
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+    assert!(text(&run.stdout).contains("  configured   NO: "), "{}", text(&run.stdout));
+    let pinned = ["--code-hash", &code_hash, "call", "hello"];
+    let run = user.run_with(&[&pinned[..], &["configure"]].concat(), b"").await;
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+    let run = user.run_with(&[&pinned[..], &["greet"]].concat(), b"").await;
+    assert_eq!(run.status.code(), Some(5), "{}", text(&run.stderr));
+    assert!(text(&run.stderr).contains("its owner configures it first"), "{}", text(&run.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_says_which_export_configures() {
+    let mut enclave = FakeEnclave::new();
+    enclave.answer = Arc::new(|_, _| {
+        let mut app = description(&hex::encode(sha256(b"wasm")));
+        app.configuration = ConfigurationState::Awaited;
+        app.configure_with = Some("configure".into());
+        response(200, NDJSON, lines(&[DeployEvent::Deployed { app: Box::new(app) }]))
+    });
+    let settings = Arc::clone(&enclave.settings);
+    let user = User::of(enclave).await;
+    let path = |name: &str| user.home.path().join(name).display().to_string();
+    std::fs::write(path("vault.wasm"), "wasm").unwrap();
+    std::fs::write(path("root.der"), [0x30, 1, 0]).unwrap();
+    let (wasm, root) = (path("vault.wasm"), path("root.der"));
+    let line = ["deploy", &wasm, "--name", "hello", "--configure-with", "configure", "--quote-root", &root];
+    let run = user.run_with(&line, b"").await;
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+    let shown = text(&run.stdout);
+    assert!(shown.contains("awaits its configuration: cloister call hello configure"), "{shown}");
+    let sent: DeploySettings = serde_json::from_str(&settings.lock().unwrap()[0]).unwrap();
+    assert_eq!(sent.configure_with.as_deref(), Some("configure"));
+    assert_eq!(sent.quote_roots, ["MAEA"]);
 }
 
 /// Who uses an enclave, with a key of their own.

@@ -45,13 +45,15 @@ pub struct FakeEnclave {
     /// The volume's state at this moment, which sessions are bound with.
     pub volume: Option<Volume>,
     pub quote: Vec<u8>,
+    /// What its certificate says of an app.
+    pub app: Option<AppExtensions>,
     pub make_evidence: MakeEvidence,
     pub answer: Answer,
     pub alpn: Vec<Vec<u8>>,
     pub tls_version: &'static rustls::SupportedProtocolVersion,
-    /// Method and path of every request, in order.
     /// Headers with settings that came so far.
     pub settings: Arc<Mutex<Vec<String>>>,
+    /// Method and path of every request, in order; the path from `/v1` on.
     pub requests: Arc<Mutex<Vec<String>>>,
     /// Key fingerprints of the certificates that clients showed.
     pub clients: Arc<Mutex<Vec<[u8; 32]>>>,
@@ -80,6 +82,9 @@ impl FakeEnclave {
                 roots: None,
                 assets: None,
                 config: environment_hash([]),
+                extensions: Vec::new(),
+                configuration: ConfigurationClaim::NotNeeded,
+                quote_roots: None,
             }],
         };
         let mut enclave = Self {
@@ -89,6 +94,7 @@ impl FakeEnclave {
             claims,
             volume: Some(PRESENT),
             quote: Vec::new(),
+            app: None,
             make_evidence: Arc::new(FakeEnclave::evidence),
             answer: Arc::new(|_, _| Response::new(Bytes::from_static(b"{\"status\":\"ok\"}"))),
             alpn: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -178,7 +184,11 @@ impl FakeEnclave {
         request: Request<Incoming>,
         stream: Shared,
     ) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
-        let line = format!("{} {}", request.method(), request.uri().path());
+        let Some(path) = request.uri().path().strip_prefix("/.well-known/cloister") else {
+            let elsewhere = "elsewhere, a web service could answer instead of the enclave";
+            return Ok(Response::builder().status(404).body(Full::from(elsewhere).boxed_unsync()).unwrap());
+        };
+        let line = format!("{} {path}", request.method());
         self.requests.lock().unwrap().push(line.clone());
         if line == "POST /v1/apps/echo/run" {
             return Ok(echo(request));
@@ -200,7 +210,8 @@ impl FakeEnclave {
 
     fn tls_configuration(&self) -> Arc<ServerConfig> {
         let evidence = Evidence { claims: self.claims.encode().unwrap(), quote: self.quote.clone() };
-        let leaf = leaf_certificate(&self.tls_key, &["localhost".to_owned()], &evidence, None).unwrap();
+        let leaf =
+            leaf_certificate(&self.tls_key, &["localhost".to_owned()], &evidence, self.app.as_ref()).unwrap();
         let key = PrivatePkcs8KeyDer::from(self.tls_key.to_pkcs8_der().unwrap().to_vec());
         let mut configuration =
             ServerConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
@@ -273,6 +284,11 @@ pub fn description(code_hash: &str) -> AppDescription {
         network: NetworkPolicy::default(),
         sends_plaintext: false,
         roots: None,
+        quote_roots: None,
+        configuration: Default::default(),
+        configure_with: None,
+        extensions: Vec::new(),
+        keys: Vec::new(),
         assets: None,
         serves_http: false,
         runs: false,

@@ -27,6 +27,23 @@ Exit codes:
   7  the server failed (5xx), or answered what is not the protocol
 `cloister run` ends with the exit code of the command that it ran, and with 134 where that trapped.";
 
+pub(super) const NEW_EXAMPLES: &str = "\
+Examples:
+  cloister new --lang rust notary
+  cloister new --lang python notary --path apps/notary
+
+The project is one small service, typed in WIT: it hashes through privasys:enclave-os and asks WASI for the time. Its README.md
+says how to build, deploy, verify and call it. Files that exist are never overwritten.";
+
+pub(super) const BUILD_EXAMPLES: &str = "\
+Examples:
+  cloister build
+  cloister build apps/notary --test
+  cloister build --format json | jq -r .code_hash
+
+Runs what the project's cloister.toml says. Programs are found in PATH, or where a variable says: CLOISTER_CARGO, CLOISTER_NODE,
+CLOISTER_NPM, CLOISTER_PYTHON, CLOISTER_COMPONENTIZE_PY, CLOISTER_ZIG, CLOISTER_GO.";
+
 pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:
   cloister serve --owner ~/.config/cloister/key.pem
@@ -45,6 +62,7 @@ Examples:
   cloister deploy ledger.wasm --max-storage 2GiB --max-files 100000
   cloister deploy site.wasm --assets ./public --files ./seed --dir /data::/var/data
   cloister deploy weather.wasm --allow https://api.example.com --allow lookup://*.example.com
+  cloister deploy vault.wasm --configure-with configure
   API_KEY=secret cloister deploy hello.wasm --env API_KEY --env LANG=en --timeout 5s";
 
 pub(super) const REPLACE_EXAMPLES: &str = "\
@@ -94,6 +112,7 @@ Examples:
   cloister verify --mrenclave HEX --allow-simulated ROOT_FINGERPRINT
   cloister verify --app site --assets $(cloister assets-hash --quiet ./public) --mrenclave HEX
   cloister verify --app weather --allow https://api.example.com --mrenclave HEX
+  cloister verify --app notary --extension 1=@key.der --certificate notary.pem --mrenclave HEX
   cloister verify --min-epoch 1042 --freshness tpm:IDENTITY
 
 Exit code 4 if the enclave is refused.";
@@ -107,7 +126,9 @@ Examples:
 pub(super) const EGRESS_EXAMPLES: &str = "\
 Examples:
   cloister egress weather
-  cloister egress weather --format json | jq '.requests[].host'";
+  cloister egress weather --format json | jq '.requests[].host'
+
+PEER is the first 8 hex digits of the SHA-256 of the server's certificate; JSON has all of them.";
 
 pub(super) const METRICS_EXAMPLES: &str = "\
 Examples:

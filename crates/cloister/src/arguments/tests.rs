@@ -1,4 +1,5 @@
 use super::*;
+use crate::quantity::Fuel;
 use clap::CommandFactory;
 use cloister_api::EnvironmentVariable;
 use cloister_client::FreshnessDemand;
@@ -211,4 +212,31 @@ fn demands_on_an_app_need_its_name() {
     let cli = parse(&["verify", "--app", "a", "--assets", &hash, "--allow", "https://a.com"]).unwrap();
     let Command::Verify(verify) = cli.command else { panic!("not verify") };
     assert_eq!((verify.assets.unwrap().at.as_str(), verify.allow.len()), ("/assets", 1));
+}
+
+#[test]
+fn what_an_app_shows_can_be_demanded() {
+    let hash = "ab".repeat(32);
+    let pins = [format!("1={hash}"), "7=@key.der".to_owned()];
+    assert!(parse(&["verify", "--extension", &pins[0]]).is_err());
+    assert!(parse(&["verify", "--allow-unconfigured"]).is_err());
+    let options = ["--extension", &pins[0], "--extension", &pins[1], "--allow-unconfigured"];
+    let cli = parse(&[&["verify", "--app", "a", "--certificate", "a.pem"], &options[..]].concat()).unwrap();
+    let Command::Verify(verify) = cli.command else { panic!("not verify") };
+    let numbers: Vec<_> = verify.extensions.iter().map(|pin| pin.suffix).collect();
+    assert_eq!((numbers, verify.allow_unconfigured), (vec![1, 7], true));
+    assert_eq!(verify.certificate.unwrap().to_str(), Some("a.pem"));
+    assert!(parse(&["verify", "--certificate", "a.pem"]).is_ok());
+    let error = parse(&["verify", "--app", "a", "--extension", &hash]).unwrap_err().to_string();
+    assert!(error.contains("SUFFIX=HEX or SUFFIX=@FILE"), "{error}");
+}
+
+#[test]
+fn an_app_can_be_deployed_to_be_configured() {
+    let roots = ["--quote-root", "a.pem", "--quote-root", "b.der"];
+    let cli =
+        parse(&[&["deploy", "a.wasm", "--configure-with", "x:y/z#set-up"], &roots[..]].concat()).unwrap();
+    let Command::Deploy(deploy) = cli.command else { panic!("not deploy") };
+    assert_eq!(deploy.configure_with.as_deref(), Some("x:y/z#set-up"));
+    assert_eq!(deploy.network.quote_roots.len(), 2);
 }

@@ -1,11 +1,13 @@
 //! What each command does.
 
 mod admin;
+mod build;
 mod call;
 mod image;
 mod input;
 mod keys;
 mod local;
+mod new;
 mod restore;
 mod run;
 mod serve;
@@ -21,10 +23,14 @@ use crate::settings::Settings;
 use std::process::ExitCode;
 use upload::Mode;
 
+pub(crate) use build::BuildError;
+
 /// Does what the command line asks. `typed` are its options without the environment. The code is that of success, or of a
 /// command that ran.
 pub(crate) fn run(cli: &Cli, typed: &GlobalArguments, printer: &Printer) -> Result<ExitCode, Failure> {
     let done = match &cli.command {
+        Command::New(arguments) => new::new(arguments, printer),
+        Command::Build(arguments) => build::build(arguments, printer),
         Command::Serve(arguments) => serve::serve(arguments, printer),
         Command::Keygen(arguments) => keys::keygen(arguments, printer),
         Command::Hash(arguments) => local::hash(arguments, printer),

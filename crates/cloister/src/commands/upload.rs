@@ -5,11 +5,13 @@ use crate::failure::{Failure, FileAction};
 use crate::quantity::Size;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cloister_api::{AppName, DeploySettings, EnvironmentVariable, Limits, MAX_SETTINGS, NetworkPolicy};
+use cloister_api::{
+    AppName, DeploySettings, EnvironmentVariable, Limits, MAX_QUOTE_ROOTS, MAX_SETTINGS, NetworkPolicy,
+};
 use cloister_client::{Tree, TreeError};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Whether the app's name must be free or taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +45,14 @@ impl Upload {
             network: NetworkPolicy::new(network.allow.clone())
                 .map_err(|error| Failure::usage(error.to_string()))?,
             roots: network.roots.as_deref().map(roots).transpose()?.unwrap_or_default(),
+            quote_roots: quote_roots(&network.quote_roots)?,
+            configure_with: arguments.configure_with.clone(),
             assets_at: files.assets.as_ref().and_then(|assets| assets.at.clone()),
         };
         let encoded = serde_json::to_vec(&settings).map_err(|e| Failure::Internal(e.to_string()))?;
         if encoded.len() > MAX_SETTINGS {
             return Err(Failure::usage(format!(
-                "limits, environment, network rules and root certificates take {}, and {} is the most",
+                "limits, environment, network rules, certificates and the rest take {}, and {} is the most",
                 Size(encoded.len() as u64),
                 Size(MAX_SETTINGS as u64)
             )));
@@ -117,10 +121,9 @@ pub(crate) fn variables(
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let unreadable = |source| Failure::File { action: FileAction::Read, path: path.to_owned(), source };
     let mut wasm = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_COMPONENT + 1).read_to_end(&mut wasm).map_err(unreadable)?;
+    let file = File::open(path).map_err(unreadable(path))?;
+    file.take(MAX_COMPONENT + 1).read_to_end(&mut wasm).map_err(unreadable(path))?;
     if wasm.len() as u64 > MAX_COMPONENT {
         return Err(Failure::usage(format!(
             "{} is larger than {}, and no image takes such a component",
@@ -150,8 +153,30 @@ pub(crate) fn failed(error: TreeError) -> Failure {
 
 /// The certificates in a PEM file, DER in base64.
 fn roots(path: &Path) -> Result<Vec<String>, Failure> {
-    let unreadable = |source| Failure::File { action: FileAction::Read, path: path.to_owned(), source };
-    let text = std::fs::read(path).map_err(unreadable)?;
+    let text = std::fs::read(path).map_err(unreadable(path))?;
+    pem_certificates(path, &text)
+}
+
+/// The certificates in these files, each PEM or one in DER; DER in base64.
+fn quote_roots(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
+    let mut roots = Vec::new();
+    for path in paths {
+        let contents = std::fs::read(path).map_err(unreadable(path))?;
+        match contents.first() {
+            Some(&DER_SEQUENCE) => roots.push(BASE64_STANDARD.encode(&contents)),
+            _ => roots.extend(pem_certificates(path, &contents)?),
+        }
+    }
+    if roots.len() > MAX_QUOTE_ROOTS {
+        let (given, most) = (roots.len(), MAX_QUOTE_ROOTS);
+        return Err(Failure::usage(format!(
+            "--quote-root names {given} certificates, and {most} is the most"
+        )));
+    }
+    Ok(roots)
+}
+
+fn pem_certificates(path: &Path, text: &[u8]) -> Result<Vec<String>, Failure> {
     let not_one = |why: String| Failure::usage(format!("{} has no certificates: {why}", path.display()));
     let blocks = pem::parse_many(text).map_err(|error| not_one(error.to_string()))?;
     let certificates = blocks.iter().filter(|block| block.tag() == "CERTIFICATE");
@@ -162,10 +187,16 @@ fn roots(path: &Path) -> Result<Vec<String>, Failure> {
     Ok(certificates)
 }
 
+fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Failure {
+    |source| Failure::File { action: FileAction::Read, path: path.to_owned(), source }
+}
+
 /// Longest DNS label (RFC 1035, section 2.3.4), which an app's name is.
 const MAX_NAME: usize = 63;
 /// Bytes of the largest file that is read; an image's own bound is far lower.
 const MAX_COMPONENT: u64 = 256 << 20;
+/// What a certificate in DER begins with (X.690, section 8.9).
+const DER_SEQUENCE: u8 = 0x30;
 
 #[cfg(test)]
 mod tests {
@@ -243,6 +274,21 @@ mod tests {
         std::fs::write(&path, key).unwrap();
         assert!(roots(&path).unwrap_err().to_string().contains("no certificates"));
         assert!(roots(Path::new("/nonexistent/ca.pem")).unwrap_err().to_string().contains("cannot read"));
+    }
+
+    #[test]
+    fn roots_of_quotes_are_pem_or_der_and_few() {
+        let folder = tempfile::tempdir().unwrap();
+        let (der, both) = (folder.path().join("root.der"), folder.path().join("roots.pem"));
+        std::fs::write(&der, [0x30, 1, 0]).unwrap();
+        let certificate = pem::encode(&pem::Pem::new("CERTIFICATE", vec![1, 2, 3]));
+        std::fs::write(&both, certificate.repeat(2)).unwrap();
+        assert_eq!(quote_roots(&[der.clone(), both]).unwrap(), ["MAEA", "AQID", "AQID"]);
+        assert_eq!(quote_roots(&[]).unwrap(), [""; 0]);
+        assert_eq!(quote_roots(&vec![der.clone(); 8]).unwrap().len(), 8);
+        assert!(quote_roots(&vec![der.clone(); 9]).unwrap_err().to_string().contains("8 is the most"));
+        std::fs::write(&der, "").unwrap();
+        assert!(quote_roots(&[der]).unwrap_err().to_string().contains("no certificates"));
     }
 
     #[test]

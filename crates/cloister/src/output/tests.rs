@@ -1,5 +1,8 @@
 use super::*;
-use cloister_api::{AppSummary, AssetsDescription, Directory, EgressRequest, Limits, ParameterDescription};
+use cloister_api::{
+    AppDescription, AppSummary, AssetsDescription, ConfigurationState, Directory, ExportDescription,
+    ExtensionDescription, FunctionCounters, KeyDescription, Limits, NetworkPolicy, ParameterDescription,
+};
 use std::collections::BTreeMap;
 
 fn summary(name: &str, size: u64) -> AppSummary {
@@ -27,6 +30,11 @@ fn app() -> AppDescription {
         network: NetworkPolicy::default(),
         sends_plaintext: false,
         roots: None,
+        quote_roots: None,
+        configuration: ConfigurationState::NotNeeded,
+        configure_with: None,
+        extensions: vec![],
+        keys: vec![],
         assets: None,
         serves_http: false,
         runs: false,
@@ -123,55 +131,56 @@ fn a_description_shows_network_files_and_kind() {
 }
 
 #[test]
-fn egress_is_a_table() {
-    let request = EgressRequest {
-        time_ms: 1_800_000_000_000,
-        method: "GET".into(),
-        scheme: "https".into(),
-        host: "::1".into(),
-        port: 443,
-        status: Some(200),
-        error: None,
-        bytes_sent: 0,
-        bytes_received: 2_048,
-        duration_us: 1_500,
-        tls: Some("TLSv1.3".into()),
+fn a_description_shows_configuration_extensions_and_keys() {
+    let key = |name: &str, kind: Option<&str>, in_memory, persisted, uses: &[(&str, u64)]| KeyDescription {
+        name: name.into(),
+        kind: kind.map(str::to_owned),
+        in_memory,
+        persisted,
+        uses: uses.iter().map(|(operation, count)| ((*operation).to_owned(), *count)).collect(),
     };
-    let failed = EgressRequest {
-        host: "a.com\u{1b}".into(),
-        status: None,
-        error: Some("connection-refused".into()),
-        tls: None,
-        ..request.clone()
+    let app = AppDescription {
+        configuration: ConfigurationState::Awaited,
+        configure_with: Some("configure".into()),
+        quote_roots: Some("20".repeat(32)),
+        extensions: vec![ExtensionDescription {
+            oid: "1.3.6.1.4.1.65230.3.5.7".into(),
+            bytes: 91,
+            hash: "ee".repeat(32),
+        }],
+        keys: vec![
+            key("audit", Some("ecdsa-p256-sha256"), true, true, &[("sign", 1_200), ("verify", 2)]),
+            key("fresh\u{1b}", Some("aes-256-gcm"), true, false, &[]),
+            key("kept", Some("hmac-sha256"), false, true, &[]),
+            key("old", None, false, false, &[("encrypt", 3)]),
+        ],
+        ..app()
     };
-    let text = egress(&EgressLog { dropped: 1_000, requests: vec![request, failed] });
-    let lines: Vec<_> =
-        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let text = description(&app, Paint::PLAIN);
+    for line in [
+        "  configured   NO: it answers configure alone, and that to you\n",
+        &format!("  quote roots  {} (beside Intel's)\n", "20".repeat(32)),
+        &format!("  extension    1.3.6.1.4.1.65230.3.5.7, 91 B: {}\n", "ee".repeat(32)),
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let (_, keys) = text.split_once("\nkeys ").unwrap();
+    let keys = keys.lines().take(5).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
     assert_eq!(
-        lines,
+        Vec::from_iter(keys),
         [
-            "TIME METHOD TO STATUS SENT RECEIVED TOOK TLS",
-            "2027-01-15T08:00:00Z GET https://[::1]:443 200 0 B 2 KiB 1.5 ms TLSv1.3",
-            "2027-01-15T08:00:00Z GET https://a.com\\u{1b}:443 connection-refused 0 B 2 KiB 1.5 ms none",
-            "and 1,000 before these",
+            "KIND WHERE USED",
+            "audit ecdsa-p256-sha256 in memory and persisted sign 1,200, verify 2",
+            "fresh\\u{1b} aes-256-gcm in memory never",
+            "kept hmac-sha256 persisted never",
+            "old - gone encrypt 3",
         ]
     );
-    assert_eq!(egress(&EgressLog::default()), "no requests yet\n");
-}
-
-#[test]
-fn times_are_dates() {
-    for (milliseconds, text) in [
-        (0, "1970-01-01T00:00:00Z"),
-        (951_782_400_000, "2000-02-29T00:00:00Z"),
-        (951_868_799_999, "2000-02-29T23:59:59Z"),
-        (951_868_800_000, "2000-03-01T00:00:00Z"),
-        (4_107_542_400_000, "2100-03-01T00:00:00Z"),
-        (1_704_067_199_000, "2023-12-31T23:59:59Z"),
-    ] {
-        assert_eq!(utc(milliseconds), text);
-    }
-    utc(u64::MAX);
+    let text = deployed(&app, "deployed", Paint::PLAIN);
+    assert!(text.contains("  awaits its configuration: cloister call hello configure …\n"), "{text}");
+    let configured = AppDescription { configuration: ConfigurationState::Complete, ..app };
+    assert!(description(&configured, Paint::PLAIN).contains("  configured   yes, by configure\n"));
+    assert!(!deployed(&configured, "deployed", Paint::PLAIN).contains("awaits"));
 }
 
 #[test]

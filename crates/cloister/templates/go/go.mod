@@ -1,0 +1,3 @@
+module app.example/name-of-app
+
+go 1.25
