@@ -2,6 +2,7 @@
 
 use cloister_api::{Code, Configuration, KeyFingerprint, Problem};
 use cloister_attestation::key_fingerprint;
+use cloister_runtime::platform::CallerKey;
 use rustls::pki_types::CertificateDer;
 
 /// The other end of a connection.
@@ -24,6 +25,22 @@ impl Caller {
     #[cfg(test)]
     pub(crate) fn with_key(key: KeyFingerprint) -> Self {
         Self { key: Some(key) }
+    }
+
+    /// Nobody in particular.
+    #[cfg(test)]
+    pub(crate) fn unknown() -> Self {
+        Self { key: None }
+    }
+
+    /// The key that the caller showed.
+    pub(crate) fn key(self) -> Option<KeyFingerprint> {
+        self.key
+    }
+
+    /// As guests are told.
+    pub(crate) fn for_guest(self) -> Option<CallerKey> {
+        self.key.map(|key| CallerKey(*key.as_bytes()))
     }
 
     /// The owner's key, where the caller is one.

@@ -1,11 +1,20 @@
 //! One deployed app, and what its calls did.
 
+use crate::access::Caller;
 use crate::app_log::AppLog;
 use crate::egress::Egress;
-use crate::storage::{Affected, AppStorage, LoadedApp, Record, Storage, StorageError};
+use crate::own::Own;
+use crate::state::Enclave;
+use crate::storage::{Affected, AppStorage, KeptCounters, LoadedApp, Record, StorageError};
+use crate::{keys, own};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use cloister_api::{AppDescription, AppName, AppSummary, Code, FunctionCounters, Problem};
+use cloister_api::{
+    AppDescription, AppName, AppSummary, Code, ConfigurationState, ExtensionDescription, FunctionCounters,
+    Problem,
+};
+use cloister_attestation::{ConfigurationClaim, extension_oid, sha256};
+use cloister_runtime::platform::{Keystore, PlatformSettings};
 use cloister_runtime::{Client, Context, EgressLog, HttpSettings, LogSink, Preopen, Program, Roots};
 use rustls::pki_types::CertificateDer;
 use std::collections::BTreeMap;
@@ -16,7 +25,9 @@ use zeroize::Zeroize;
 
 /// A name, an owner, a program, its bounds, its data.
 ///
-/// Calls hold the app that they began with: after a replacement they finish on the old code.
+/// Calls hold the app that they began with: after a replacement they finish on the old code. Where an app declares something
+/// of itself, its record changes and nothing else: the new app shares the rest with the old one.
+#[derive(Clone)]
 pub(crate) struct App {
     pub(crate) name: AppName,
     /// As it is in the volume.
@@ -29,9 +40,24 @@ pub(crate) struct App {
     preopens: Arc<[Preopen]>,
     network: HttpSettings,
     pub(crate) storage: AppStorage,
-    pub(crate) counters: Counters,
+    /// In memory.
+    pub(crate) keys: Keystore,
+    quote_roots: Arc<[Vec<u8>]>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) log: Arc<AppLog>,
+    /// Ends the log with the last app that shares it.
+    _end_of_log: Arc<EndOfLog>,
     pub(crate) egress: Arc<Egress>,
+    /// Held while the app declares something of itself.
+    pub(crate) declaring: own::Turn,
+}
+
+struct EndOfLog(Arc<AppLog>);
+
+impl Drop for EndOfLog {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl App {
@@ -42,8 +68,10 @@ impl App {
         record: Record,
         program: Program,
         storage: AppStorage,
+        keys: Keystore,
     ) -> Result<Self, Problem> {
         let egress: Arc<Egress> = Arc::default();
+        let log: Arc<AppLog> = Arc::default();
         let network = HttpSettings {
             policy: Arc::new(record.network.clone()),
             client: client(&record.roots)?,
@@ -55,25 +83,48 @@ impl App {
             config: record.config.clone().into(),
             preopens: storage.preopens(&record),
             network,
+            quote_roots: record.quote_roots().into(),
             record,
             program,
             storage,
-            counters: Counters::default(),
-            log: Arc::default(),
+            keys,
+            counters: Arc::default(),
+            _end_of_log: Arc::new(EndOfLog(Arc::clone(&log))),
+            log,
             egress,
+            declaring: own::Turn::default(),
         })
     }
 
+    /// The same app after it declared what this record has.
+    pub(crate) fn with_record(&self, record: Record) -> Self {
+        let mut app = self.clone();
+        app.record = record;
+        app
+    }
+
     /// What one call of the app sees. The flag tells afterwards whether the guest looked at what the app keeps.
-    pub(crate) fn context(&self, storage: &Storage, used: &Arc<AtomicBool>) -> Context<'_> {
+    pub(crate) fn context<'a>(
+        self: &'a Arc<Self>,
+        enclave: &Arc<Enclave>,
+        caller: Caller,
+        used: &Arc<AtomicBool>,
+    ) -> Context<'a> {
         Context {
             limits: &self.record.limits,
             environment: Arc::clone(&self.environment),
             config: Arc::clone(&self.config),
             log: Arc::clone(&self.log) as Arc<dyn LogSink>,
-            storage: Some(self.storage.for_call(storage, used)),
+            storage: Some(self.storage.for_call(&enclave.storage, used)),
             preopens: Arc::clone(&self.preopens),
             network: self.network.clone(),
+            platform: PlatformSettings {
+                keys: self.keys.clone(),
+                vault: Some(self.storage.vault().clone()),
+                app: Arc::new(Own::new(enclave, self)),
+                quote_roots: Arc::clone(&self.quote_roots),
+            },
+            caller: caller.for_guest(),
         }
     }
 
@@ -97,6 +148,15 @@ impl App {
             network: self.record.network.clone(),
             sends_plaintext: self.record.network.is_plaintext(),
             roots: self.record.roots_hash().map(hex::encode),
+            quote_roots: self.record.quote_roots_hash().map(hex::encode),
+            configuration: match self.record.configuration() {
+                ConfigurationClaim::NotNeeded => ConfigurationState::NotNeeded,
+                ConfigurationClaim::Awaited => ConfigurationState::Awaited,
+                ConfigurationClaim::Complete => ConfigurationState::Complete,
+            },
+            configure_with: self.record.configure_with.clone(),
+            extensions: self.record.extensions.iter().map(extension).collect(),
+            keys: keys::described(&self.keys, self.storage.vault())?,
             assets: self.storage.assets(),
             serves_http: self.program.handles_http(),
             runs: self.program.runs(),
@@ -116,22 +176,22 @@ impl TryFrom<LoadedApp> for App {
 
     fn try_from(loaded: LoadedApp) -> Result<Self, Self::Error> {
         let LoadedApp { name, record, program, storage, counters } = loaded;
-        let mut app =
-            Self::new(name.clone(), record.clone(), program, storage.clone()).map_err(|problem| {
-                Box::new((
-                    name,
-                    Affected { record: Some(record), storage: Some(storage), what: problem.detail },
-                ))
-            })?;
-        app.counters = Counters::of(counters);
+        let KeptCounters { functions, keys: uses } = counters;
+        let keys = Keystore::default();
+        keys.restore_uses(&uses);
+        let app = Self::new(name.clone(), record.clone(), program, storage.clone(), keys);
+        let mut app = app.map_err(|problem| {
+            let what = problem.detail;
+            Box::new((name, Affected { record: Some(record), storage: Some(storage), what }))
+        })?;
+        app.counters = Arc::new(Counters::of(functions));
         Ok(app)
     }
 }
 
 impl Drop for App {
     fn drop(&mut self) {
-        self.log.close();
-        // A call under way has its own hold of them.
+        // A call under way has its own hold of them, and so has the app after a declaration.
         for secrets in [&mut self.environment, &mut self.config] {
             if let Some(secrets) = Arc::get_mut(secrets) {
                 secrets.iter_mut().for_each(|(_, value)| value.zeroize());
@@ -155,6 +215,14 @@ fn client(roots: &[String]) -> Result<Client, Problem> {
         certificates.collect::<Result<_, _>>().map_err(|error| invalid(error.to_string()))?;
     let roots = if certificates.is_empty() { Roots::Mozilla } else { Roots::These(certificates) };
     Client::new(roots).map_err(|error| invalid(error.to_string()))
+}
+
+fn extension((suffix, value): (&u32, &Vec<u8>)) -> ExtensionDescription {
+    ExtensionDescription {
+        oid: extension_oid(*suffix),
+        bytes: value.len() as u64,
+        hash: hex::encode(sha256(value)),
+    }
 }
 
 /// What a list says of an app.
@@ -200,7 +268,8 @@ impl Counters {
         (total, functions)
     }
 
-    /// Each function that was called, where that changed since this was asked last.
+    /// Each function that was called, where that changed since this was asked last. Keys are used by calls: where their uses
+    /// changed, this does.
     pub(crate) fn take_changed(&self) -> Option<BTreeMap<String, FunctionCounters>> {
         self.changed.swap(false, Ordering::AcqRel).then(|| self.lock().clone())
     }

@@ -6,9 +6,9 @@ use crate::host_name::HostName;
 use crate::storage::Storage;
 use cloister_api::{AppName, Code, Configuration, EvidenceResponse, Problem, VolumeState};
 use cloister_attestation::{
-    AppClaims, Boot, CertificateError, Claims, ClaimsError, EXPORTER_LABEL, Evidence, KeyError, MAX_CLAIMS,
-    SessionBinding, SessionKey, TlsKey, UpgradePolicy, Volume, environment_hash, leaf_certificate,
-    report_data, sha256,
+    AppClaims, AppExtensions, Boot, CertificateError, Claims, ClaimsError, EXPORTER_LABEL, Evidence,
+    KeyError, MAX_CLAIMS, MAX_EXTENSION_VALUES, SessionBinding, SessionKey, TlsKey, UpgradePolicy, Volume,
+    environment_hash, fits_certificate, leaf_certificate, report_data, sha256,
 };
 use cloister_boundary::{HostError, Quotes};
 use cloister_frames::{QuoteRequest, QuoteResponse};
@@ -39,7 +39,8 @@ pub(crate) struct Attested {
     collateral: Option<serde_json::Value>,
     /// For clients that name no host.
     enclave: Arc<CertifiedKey>,
-    code_hashes: HashMap<String, [u8; 32]>,
+    /// What certificates under an app's host name say of it.
+    apps: HashMap<String, AppExtensions>,
     by_name: Certificates,
 }
 
@@ -81,20 +82,31 @@ impl Attestor {
         apps: &BTreeMap<AppName, Arc<App>>,
         storage: &Storage,
     ) -> Result<Attested, AttestError> {
-        let claims = self.claims(apps, storage).encode()?;
+        let claims = self.claims(apps, storage);
+        let extensions = |claims: &AppClaims| {
+            let values = apps.get(&claims.name).map(|app| app.record.extensions.clone()).unwrap_or_default();
+            let extensions = AppExtensions {
+                code_hash: claims.code_hash,
+                configuration: claims.hash()?,
+                values: values.into_iter().collect(),
+            };
+            Ok::<_, AttestError>((claims.name.to_string(), extensions))
+        };
+        let extensions = claims.apps.iter().map(extensions).collect::<Result<_, _>>()?;
+        let claims = claims.encode()?;
         let (quote, collateral) = self.quote(&claims)?;
-        if claims.len() + 2 * quote.len() > MAX_EVIDENCE {
+        // Every app may set its values later: that must not fail for want of room.
+        if !fits_certificate(claims.len(), quote.len(), MAX_EXTENSION_VALUES) {
             return Err(ClaimsError::TooLong(claims.len()).into());
         }
         let evidence = Evidence { claims, quote };
         let enclave = self.certificate(&["localhost".to_owned()], &evidence, None)?;
-        let code_hashes = apps.values().map(|app| (app.name.to_string(), app.program.code_hash())).collect();
         Ok(Attested {
             claims: evidence.claims,
             quote: evidence.quote,
             collateral,
             enclave,
-            code_hashes,
+            apps: extensions,
             by_name: Certificates::default(),
         })
     }
@@ -121,7 +133,7 @@ impl Attestor {
         })
     }
 
-    /// The certificate for the host that a client names: with the code hash of the app that has this host name.
+    /// The certificate for the host that a client names: with what concerns the app that has this host name.
     ///
     /// # Errors
     /// [`AttestError`] where there is no randomness for a signature.
@@ -132,9 +144,9 @@ impl Attestor {
     ) -> Result<Arc<CertifiedKey>, AttestError> {
         let Some(host) = host else { return Ok(Arc::clone(&attested.enclave)) };
         attested.by_name.find_or_make(host, || {
-            let code_hash = host.app().and_then(|app| attested.code_hashes.get(app)).copied();
+            let app = host.app().and_then(|app| attested.apps.get(app));
             let evidence = Evidence { claims: attested.claims.clone(), quote: attested.quote.clone() };
-            self.certificate(&[host.as_str().to_owned()], &evidence, code_hash)
+            self.certificate(&[host.as_str().to_owned()], &evidence, app)
         })
     }
 
@@ -160,6 +172,14 @@ impl Attestor {
                     roots: app.record.roots_hash(),
                     assets: app.record.assets_claim(),
                     config: environment_hash(app.record.config.iter().map(|(name, _)| name.as_str())),
+                    extensions: app
+                        .record
+                        .extensions
+                        .iter()
+                        .map(|(suffix, value)| (*suffix, sha256(value)))
+                        .collect(),
+                    configuration: app.record.configuration(),
+                    quote_roots: app.record.quote_roots_hash(),
                 })
                 .collect(),
         }
@@ -169,9 +189,9 @@ impl Attestor {
         &self,
         names: &[String],
         evidence: &Evidence,
-        code_hash: Option<[u8; 32]>,
+        app: Option<&AppExtensions>,
     ) -> Result<Arc<CertifiedKey>, AttestError> {
-        let certificate = leaf_certificate(&self.tls_key, names, evidence, code_hash)?;
+        let certificate = leaf_certificate(&self.tls_key, names, evidence, app)?;
         Ok(Arc::new(certified_key(certificate.to_vec(), &self.tls_pkcs8)?))
     }
 
@@ -227,10 +247,6 @@ fn certified_key(certificate: Vec<u8>, pkcs8: &[u8]) -> Result<CertifiedKey, rus
 /// Label of the exporter that session evidence is bound to.
 pub(crate) const EXPORTER: &[u8] = EXPORTER_LABEL;
 
-/// Bytes of claims and quote, which a certificate has twice: rustls reads certificate messages of at most 64 KiB (RFC
-/// 8446, section 4.4.2), and the rest of a certificate has less than 1 KiB.
-const MAX_EVIDENCE: usize = 63 << 10;
-
 fn ask(service: &mut Quotes, request: &QuoteRequest) -> Result<QuoteResponse, HostError> {
     match service.request(request)? {
         QuoteResponse::Failed(why) => Err(HostError::Quotes(why)),
@@ -266,8 +282,8 @@ impl AttestError {
                 Code::TooManyApps,
                 format!(
                     "nothing was changed: the evidence names every app with its network rules, and has room for \
-                     {MAX_CLAIMS} bytes of that. With this app it would have {length}; give it fewer or shorter \
-                     rules, or remove another app"
+                     {MAX_CLAIMS} bytes of that at most, beside the quote. With this app it would have {length}; give \
+                     it fewer or shorter rules, or remove another app"
                 ),
             ),
             error => Problem::new(Code::EvidenceUnavailable, format!("nothing was changed: {error}")),

@@ -1,5 +1,7 @@
 //! Calls: arguments in, a metered result out.
 
+use crate::access::Caller;
+use crate::admission::{Entry, admit};
 use crate::app::App;
 use crate::body::{self, Holding};
 use crate::invocation::{Invocation, place};
@@ -15,12 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 
-/// Serves one call.
+/// Serves one call of `caller`.
 ///
 /// # Errors
 /// A [`Problem`]: of the request, or of the guest.
 pub(crate) async fn serve<B: Body<Data = Bytes> + Unpin>(
     enclave: &Arc<Enclave>,
+    caller: Caller,
     name: &AppName,
     export: &str,
     request: Request<B>,
@@ -28,6 +31,8 @@ pub(crate) async fn serve<B: Body<Data = Bytes> + Unpin>(
     let app = enclave.app(name)?;
     let notation = Notation::of(request.headers())?;
     check_expected_code(request.headers(), &app)?;
+    let export = app.program.export_name(export).map_err(|near| unknown_export(name, export, near))?;
+    admit(&app, Entry::Export(export), caller)?;
     let place = place(enclave)?;
     let patience = Duration::from_millis(enclave.configuration.body_timeout_ms);
     let small = request.body().size_hint().upper().is_some_and(|most| most <= SMALL_BODY);
@@ -38,8 +43,7 @@ pub(crate) async fn serve<B: Body<Data = Bytes> + Unpin>(
         None => Arguments::Json(&body),
         Some(texts) => Arguments::Wave(texts),
     };
-    let export = app.program.export_name(export).map_err(|near| unknown_export(name, export, near))?;
-    let mut invocation = Invocation::new(enclave, Arc::clone(&app), export, &place);
+    let mut invocation = Invocation::new(enclave, Arc::clone(&app), export, caller, &place);
     let outcome = app.program.call(Call { export, arguments, context: invocation.context() }).await;
     let usage = outcome.as_ref().map(|outcome| Usage { fuel: outcome.fuel, wall: outcome.wall });
     let ended = invocation.ended(usage);

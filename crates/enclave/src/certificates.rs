@@ -2,7 +2,7 @@
 //!
 //! A client that is not ours, such as curl or a browser, compares the name that it asked for with those in the
 //! certificate. So each name gets a certificate of its own: the same key and the same evidence, and where an app has that
-//! name, its code hash.
+//! name, what concerns that app.
 
 use crate::host_name::HostName;
 use rustls::sign::CertifiedKey;

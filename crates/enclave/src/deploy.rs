@@ -154,13 +154,14 @@ impl Deployment {
         };
         let _ = events.try_send(received);
         let program = self.program(events).await;
-        let Self { enclave, kind, name, owner, settings, wasm, upload } = self;
+        let Self { enclave, kind, name, owner, mut settings, wasm, upload } = self;
         let staged = tokio::task::spawn_blocking(move || {
             let program = program?;
+            settings::find_configuring(&mut settings, &program)?;
             let staged = upload.stage(&wasm, &program).map_err(|error| error.into_problem())?;
-            Ok((program, staged))
+            Ok((program, settings, staged))
         });
-        let (program, staged) = staged.await.unwrap_or_else(|_| {
+        let (program, settings, staged) = staged.await.unwrap_or_else(|_| {
             Err(Problem::new(Code::Internal, "keeping the component failed inside the enclave"))
         })?;
         let ready = Ready { kind, name, owner, settings, program, staged };
@@ -225,13 +226,15 @@ impl Ready {
         kind.check(&apps, &name, owner)?;
         let failed = |error: StorageError| error.into_problem();
         let before = before.as_ref().map(|(storage, record)| (storage, record));
-        let incarnation =
-            enclave.storage.incarnation(&name, before.map(|(_, record)| record)).map_err(failed)?;
-        let record = Record::new(&staged, incarnation, owner, settings);
+        let incarnations =
+            enclave.storage.incarnations(&name, before.map(|(_, record)| record)).map_err(failed)?;
+        let record = Record::new(&staged, incarnations, owner, settings);
         // Until it is kept, dropping it undoes it.
         let installation = enclave.storage.install(staged, &record, before).map_err(failed)?;
         let storage = installation.storage().map_err(failed)?;
-        let app = Arc::new(App::new(name.clone(), record.clone(), program, storage)?);
+        // What the keys of the code before encrypted with is remembered: it may have persisted some.
+        let keys = apps.running.get(&name).map(|before| before.keys.successor()).unwrap_or_default();
+        let app = Arc::new(App::new(name.clone(), record.clone(), program, storage, keys)?);
         let description = app.description().map_err(failed)?;
         apps.affected.remove(&name);
         apps.running.insert(name, app);

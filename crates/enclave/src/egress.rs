@@ -68,6 +68,7 @@ fn told(request: &runtime::EgressRequest) -> EgressRequest {
         bytes_received: request.bytes_received,
         duration_us: whole(Duration::as_micros(&request.duration)),
         tls,
+        peer: request.peer.map(hex::encode),
     }
 }
 
@@ -95,6 +96,7 @@ mod tests {
             began: SystemTime::UNIX_EPOCH + Duration::from_millis(5),
             duration: Duration::from_micros(7),
             tls: Some(TlsVersion::Tls13),
+            peer: Some([0xce; 32]),
         }
     }
 
@@ -109,6 +111,7 @@ mod tests {
         let first = &told.requests[0];
         assert_eq!((first.time_ms, first.duration_us, first.status), (5, 7, Some(200)));
         assert_eq!(first.tls.as_deref(), Some("TLSv1.3"));
+        assert_eq!(first.peer, Some("ce".repeat(32)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What every way of running an app shares: a place among the calls under way, counting, and keeping what was written.
 
+use crate::access::Caller;
 use crate::app::{App, Ended, Outcome};
 use crate::state::Enclave;
 use cloister_api::{Code, Problem};
@@ -14,6 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 pub(crate) struct Invocation {
     pub(crate) app: Arc<App>,
     enclave: Arc<Enclave>,
+    caller: Caller,
     /// What the counters name.
     function: String,
     began: Instant,
@@ -26,16 +28,18 @@ pub(crate) struct Invocation {
 pub(crate) type Place = Arc<OwnedSemaphorePermit>;
 
 impl Invocation {
-    /// Begins a run of `function`.
+    /// Begins a run of `function` that `caller` asked for.
     pub(crate) fn new(
         enclave: &Arc<Enclave>,
         app: Arc<App>,
         function: impl Into<String>,
+        caller: Caller,
         place: &Place,
     ) -> Self {
         Self {
             app,
             enclave: Arc::clone(enclave),
+            caller,
             function: function.into(),
             began: Instant::now(),
             ended: None,
@@ -46,7 +50,7 @@ impl Invocation {
 
     /// What the guest sees.
     pub(crate) fn context(&self) -> Context<'_> {
-        self.app.context(&self.enclave.storage, &self.used)
+        self.app.context(&self.enclave, self.caller, &self.used)
     }
 
     /// Notes how the guest ended.

@@ -57,6 +57,7 @@ pub(crate) async fn serve(
 async fn dispatch(enclave: Arc<Enclave>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
     let served = match destination(&enclave, &peer, &request) {
         Ok(Destination::Guest(for_guest)) => web::serve(&enclave, for_guest, request).await,
+        Ok(Destination::Elsewhere(location)) => Ok(redirect(location)),
         Ok(Destination::Ourselves { path }) => match Route::of(request.method(), &path) {
             Ok(route) => answer(&enclave, &peer, route, request).await,
             Err(refused) => return refused.into_response(),
@@ -87,15 +88,19 @@ async fn answer(
         Route::Volume => volume::statistics(enclave, caller).await,
         Route::CheckVolume => volume::check(enclave, caller),
         Route::BackUpVolume => volume::backup(enclave, caller).await,
-        Route::Call(name, export) => calls::serve(enclave, &name, &export, request).await,
-        Route::Run(name) => run::serve(enclave, &name, request),
+        Route::Call(name, export) => calls::serve(enclave, caller, &name, &export, request).await,
+        Route::Run(name) => run::serve(enclave, caller, &name, request),
     }
 }
 
 /// Whom a request is for.
 enum Destination {
     Guest(ForGuest),
-    Ourselves { path: String },
+    /// Another path of the same host.
+    Elsewhere(HeaderValue),
+    Ourselves {
+        path: String,
+    },
 }
 
 /// An app that is a web service has all paths of its own host name but [`OURS`], and on all others those below its name.
@@ -104,16 +109,18 @@ fn destination<B>(enclave: &Enclave, peer: &Peer, request: &Request<B>) -> Resul
     let authority = authority(request)?;
     let host = authority.as_ref().and_then(|authority| HostName::parse(authority.as_str()));
     let named = host.as_ref().and_then(|host| app_of(enclave, host));
-    if let (Some(named), Some(session)) =
-        (&named, peer.server_name.as_ref().and_then(|host| app_of(enclave, host)))
-        && named.name != session.name
-    {
-        let (named, session) = (&named.name, &session.name);
-        let why = format!(
-            "this TLS session is for the app '{session}', and the request for '{named}': use another"
-        );
-        return Err(Problem::new(Code::Misdirected, why));
-    }
+    let session = peer.server_name.as_ref().and_then(|host| app_of(enclave, host));
+    let check_session = |app: &App| match &session {
+        Some(session) if session.name != app.name => {
+            let (asked, session) = (&app.name, &session.name);
+            let why = format!(
+                "this TLS session is for the app '{session}', and the request for '{asked}': use another"
+            );
+            Err(Problem::new(Code::Misdirected, why))
+        }
+        _ => Ok(()),
+    };
+    named.as_deref().map_or(Ok(()), check_session)?;
     if let Some(ours) = path.strip_prefix(OURS)
         && ours.starts_with('/')
     {
@@ -123,7 +130,8 @@ fn destination<B>(enclave: &Enclave, peer: &Peer, request: &Request<B>) -> Resul
     let for_guest = |app: Arc<App>, path: &str| {
         let authority = authority.as_ref().map(|authority| authority.as_str().to_owned());
         let authority = authority.unwrap_or_else(|| format!("{}.localhost", app.name));
-        Destination::Guest(ForGuest { app, authority, target: format!("{path}{query}") })
+        let caller = peer.caller;
+        Destination::Guest(ForGuest { app, caller, authority, target: format!("{path}{query}") })
     };
     if let Some(app) = named.filter(|app| app.program.handles_http()) {
         return Ok(for_guest(app, path));
@@ -132,13 +140,29 @@ fn destination<B>(enclave: &Enclave, peer: &Peer, request: &Request<B>) -> Resul
         None => Ok(Destination::Ourselves { path: path.to_owned() }),
         Some((name, rest)) => {
             let app = enclave.app(&app_name(name)?)?;
-            if app.program.handles_http() {
-                Ok(for_guest(app, rest))
-            } else {
-                Err(web::no_service(&app.name))
+            check_session(&app)?;
+            if !app.program.handles_http() {
+                return Err(web::no_service(&app.name));
+            }
+            match rest {
+                // Without the slash, relative links of the page would lead out of the app.
+                "" => Ok(Destination::Elsewhere(location(&format!("{path}/{query}"))?)),
+                rest => Ok(for_guest(app, rest)),
             }
         }
     }
+}
+
+fn location(path: &str) -> Result<HeaderValue, Problem> {
+    let bad = |_| Problem::new(Code::BadRequest, "the request's target is no path");
+    HeaderValue::from_str(path).map_err(bad)
+}
+
+/// RFC 9110, section 15.4.9.
+fn redirect(location: HeaderValue) -> Response<Body> {
+    let mut response = body::whole(StatusCode::PERMANENT_REDIRECT, "text/plain", "");
+    response.headers_mut().insert(header::LOCATION, location);
+    response
 }
 
 /// What the client says that it talks to (RFC 9112, section 3.2; RFC 9113, section 8.3.1).

@@ -1,5 +1,7 @@
 //! Apps that are commands: standard input in, standard output and error out, and an exit code at the end.
 
+use crate::access::Caller;
+use crate::admission::{Entry, admit};
 use crate::app::App;
 use crate::body::Body;
 use crate::calls::check_expected_code;
@@ -20,12 +22,13 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-/// Begins a run, and answers with what it writes while it goes on. A client that goes away ends it.
+/// Begins a run for `caller`, and answers with what it writes while it goes on. A client that goes away ends it.
 ///
 /// # Errors
 /// A [`Problem`]: of the request. Those of the guest come in the answer's last frame.
 pub(crate) fn serve<B>(
     enclave: &Arc<Enclave>,
+    caller: Caller,
     name: &AppName,
     request: Request<B>,
 ) -> Result<Response<Body>, Problem>
@@ -40,10 +43,11 @@ where
         ));
     }
     check_expected_code(request.headers(), &app)?;
+    admit(&app, Entry::Run, caller)?;
     let asked = asked(request.headers())?;
     let environment = environment(&app, asked.environment)?;
     let arguments = std::iter::once(name.to_string()).chain(asked.arguments).collect();
-    let invocation = Invocation::new(enclave, app, COUNTED, &place(enclave)?);
+    let invocation = Invocation::new(enclave, app, COUNTED, caller, &place(enclave)?);
     let (output, receiver) = output_channel(OUTPUT);
     let (end, ended) = oneshot::channel();
     let log = LoggedOutput::new(&invocation.app);

@@ -149,10 +149,14 @@ impl Enclave {
     ///
     /// # Errors
     /// As `change` says, which must have changed nothing then.
-    pub(crate) async fn change<T: Send + 'static>(
+    pub(crate) async fn change<T, E>(
         self: &Arc<Self>,
-        change: impl FnOnce(&Self, Apps) -> Result<(State, T), Problem> + Send + 'static,
-    ) -> Result<T, Problem> {
+        change: impl FnOnce(&Self, Apps) -> Result<(State, T), E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Problem> + Send + 'static,
+    {
         let one_at_a_time = self.unchanged().await;
         let enclave = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
@@ -163,7 +167,7 @@ impl Enclave {
         })
         .await
         .unwrap_or_else(|_| {
-            Err(Problem::new(Code::Internal, "the change was broken off; nothing was changed"))
+            Err(Problem::new(Code::Internal, "the change was broken off; nothing was changed").into())
         })
     }
 

@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 
 mod bundles;
 mod guests;
+mod platform;
 mod runs;
 mod waiting;
 mod web;
@@ -60,7 +61,7 @@ async fn apps_and_identity_outlive_the_enclave() {
     let outcome = app.program.call(Call {
         export: "f",
         arguments: Arguments::Json(b"[2,3]"),
-        context: app.context(&enclave.storage, &Arc::default()),
+        context: app.context(&enclave, Caller::unknown(), &Arc::default()),
     });
     assert_eq!(outcome.await.unwrap().result, 5);
 }
@@ -134,7 +135,7 @@ async fn what_a_call_wrote_stays_however_it_ends() {
     deploy_within(&enclave, Kind::Deploy, owner(), "ledger", SET, little).await.unwrap();
     let call = async |end: u8| {
         let request = Request::new(Full::new(Bytes::from(format!("[{end}]"))));
-        calls::serve(&enclave, &name("ledger"), "f", request)
+        calls::serve(&enclave, Caller::unknown(), &name("ledger"), "f", request)
             .await
             .map(|_| ())
             .map_err(|problem| problem.code)

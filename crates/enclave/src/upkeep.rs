@@ -1,7 +1,9 @@
 //! What has to be done though nobody asks for it: counters are kept, and writes of calls whose clients went away.
 
 use crate::app::App;
+use crate::keys;
 use crate::state::Enclave;
+use crate::storage::KeptCounters;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +47,8 @@ async fn write_counters(enclave: &Arc<Enclave>) -> bool {
         let _unchanged = unchanged;
         for (app, functions) in changed {
             let App { name, record, counters, .. } = &*app;
-            if storage.write_counters(name, record, functions).is_err() {
+            let kept = KeptCounters { functions, keys: keys::uses(&app.keys) };
+            if storage.write_counters(name, record, kept).is_err() {
                 counters.mark_changed();
             }
         }

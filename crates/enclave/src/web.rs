@@ -1,5 +1,7 @@
 //! Apps that are web services: requests in, responses out, both as streams.
 
+use crate::access::Caller;
+use crate::admission::{Entry, admit};
 use crate::app::App;
 use crate::body::{self, Body, Broken};
 use crate::calls::check_expected_code;
@@ -24,6 +26,7 @@ mod request_body;
 #[derive(Debug)]
 pub(crate) struct ForGuest {
     pub(crate) app: Arc<App>,
+    pub(crate) caller: Caller,
     /// The host name and port that the client asked for.
     pub(crate) authority: String,
     /// Path and query as the guest is to see them.
@@ -31,10 +34,10 @@ pub(crate) struct ForGuest {
 }
 
 impl ForGuest {
-    /// The app that a path of the form `/apps/<name>/…` names, and the rest of the path, `/` at least.
+    /// The app that a path of the form `/apps/<name>/…` names, and the rest of the path: nothing where the name ends it.
     pub(crate) fn in_path(path: &str) -> Option<(&str, &str)> {
         let rest = path.strip_prefix("/apps/")?;
-        let (name, path) = rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash));
+        let (name, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
         (!name.is_empty()).then_some((name, path))
     }
 }
@@ -48,7 +51,7 @@ pub(crate) async fn serve<B: Readable>(
     for_guest: ForGuest,
     request: Request<B>,
 ) -> Result<Response<Body>, Problem> {
-    let ForGuest { app, authority, target } = for_guest;
+    let ForGuest { app, caller, authority, target } = for_guest;
     if !app.program.handles_http() {
         return Err(no_service(&app.name));
     }
@@ -56,10 +59,11 @@ pub(crate) async fn serve<B: Readable>(
         return Err(Problem::new(Code::MethodNotAllowed, "no app takes CONNECT"));
     }
     check_expected_code(request.headers(), &app)?;
+    admit(&app, Entry::Web, caller)?;
     let place = place(enclave)?;
     let is_head = request.method() == Method::HEAD;
     let request = rewritten(request, &target)?;
-    let invocation = Invocation::new(enclave, Arc::clone(&app), COUNTED, &place);
+    let invocation = Invocation::new(enclave, Arc::clone(&app), COUNTED, caller, &place);
     let keeper = invocation.keeper();
     let answered: Arc<AtomicBool> = Arc::default();
     let (answer, head) = oneshot::channel();
@@ -233,7 +237,7 @@ mod tests {
     fn a_path_names_an_app_and_has_a_rest() {
         for (path, expected) in [
             ("/apps/hello/", Some(("hello", "/"))),
-            ("/apps/hello", Some(("hello", "/"))),
+            ("/apps/hello", Some(("hello", ""))),
             ("/apps/hello/a/b", Some(("hello", "/a/b"))),
             ("/apps/hello//a", Some(("hello", "//a"))),
             ("/apps//a", None),

@@ -1,4 +1,5 @@
 use cloister_api::Limits;
+use cloister_platform::{CallerKey, PlatformSettings};
 use cloister_wasi::{LogSink, Preopen, Storage};
 use cloister_wasi_http::HttpSettings;
 use std::fmt;
@@ -20,10 +21,14 @@ pub struct Context<'a> {
     pub preopens: Arc<[Preopen]>,
     /// What the guest may do on the network, by sockets too, and what records it.
     pub network: HttpSettings,
+    /// The app's keys, and what else the platform keeps or knows of it.
+    pub platform: PlatformSettings,
+    /// Who calls, where they showed a key.
+    pub caller: Option<CallerKey>,
 }
 
 impl<'a> Context<'a> {
-    /// No environment, nothing kept.
+    /// No environment, nothing kept, nobody in particular who calls.
     pub fn new(limits: &'a Limits, log: Arc<dyn LogSink>, network: HttpSettings) -> Self {
         Self {
             limits,
@@ -33,6 +38,8 @@ impl<'a> Context<'a> {
             storage: None,
             preopens: Arc::default(),
             network,
+            platform: PlatformSettings::none(),
+            caller: None,
         }
     }
 }

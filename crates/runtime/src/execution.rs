@@ -7,6 +7,7 @@ use crate::limits::{Bounds, LimitExceeded, ResultRoom};
 use crate::program::Program;
 use crate::{Context, engine};
 use cloister_api::Limits;
+use cloister_platform::PlatformCtx;
 use cloister_wasi::WasiCtxBuilder;
 use cloister_wasi_http::HttpCtx;
 use cloister_wasi_sockets::SocketsCtx;
@@ -128,6 +129,12 @@ impl Program {
     ) -> wasmtime::Result<Store<Guest>> {
         let limits = context.limits;
         let handles = usize::try_from(limits.handles).unwrap_or(usize::MAX);
+        let platform = PlatformCtx::new(
+            context.platform,
+            context.caller,
+            context.storage.clone(),
+            context.network.clone(),
+        );
         let wasi = wasi
             .environment(context.environment)
             .config(context.config)
@@ -141,6 +148,7 @@ impl Program {
             wasi,
             sockets: SocketsCtx::new(Arc::clone(&context.network.policy)),
             http: HttpCtx::new(context.network),
+            platform,
             table,
             bounds: Bounds::new(limits, claim, result),
         };

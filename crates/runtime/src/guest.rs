@@ -1,5 +1,6 @@
-use crate::imports::Served;
+use crate::imports::{Package, Served};
 use crate::limits::Bounds;
+use cloister_platform::{PlatformCtx, PlatformCtxView, PlatformView};
 use cloister_wasi::{LogSink, Stdio, WasiCtx, WasiCtxView, WasiView, settle_host_fuel};
 use cloister_wasi_http::{HttpCtx, HttpCtxView, HttpView};
 use cloister_wasi_sockets::{SocketsCtx, SocketsCtxView, SocketsView};
@@ -13,6 +14,7 @@ pub(crate) struct Guest {
     pub wasi: WasiCtx,
     pub sockets: SocketsCtx,
     pub http: HttpCtx,
+    pub platform: PlatformCtx,
     pub table: ResourceTable,
     pub bounds: Bounds,
 }
@@ -35,12 +37,19 @@ impl HttpView for Guest {
     }
 }
 
+impl PlatformView for Guest {
+    fn platform(&mut self) -> PlatformCtxView<'_> {
+        PlatformCtxView { ctx: &mut self.platform, fuel: self.wasi.host_fuel() }
+    }
+}
+
 /// Everything that guests may import.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     cloister_wasi::add_to_linker(&mut linker)?;
     cloister_wasi_sockets::add_to_linker(&mut linker)?;
     cloister_wasi_http::add_to_linker(&mut linker)?;
+    cloister_platform::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
@@ -50,6 +59,7 @@ pub fn supported_interfaces() -> Vec<&'static str> {
         cloister_wasi::supported_interfaces(),
         cloister_wasi_sockets::supported_interfaces(),
         cloister_wasi_http::supported_interfaces(),
+        cloister_platform::supported_interfaces(),
     ];
     let mut all = crates.concat();
     all.sort_unstable();
@@ -100,22 +110,31 @@ impl LogSink for LimitedLog {
     }
 }
 
-/// Bytes that one host call may copy out of the guest.
-pub(crate) const HOST_CALL_BYTES: usize = 4 << 20;
+/// Bytes that one host call may copy out of the guest: the 4 MiB that interfaces allow, and some for their own answer to
+/// whoever passes more.
+pub(crate) const HOST_CALL_BYTES: usize = (4 << 20) + (64 << 10);
 
-/// Each package after those that it uses.
-const WIT: &[(&str, &str)] = &[
-    ("io.wit", include_str!("../../wasi/wit/deps/io.wit")),
-    ("clocks.wit", include_str!("../../wasi/wit/deps/clocks.wit")),
-    ("random.wit", include_str!("../../wasi/wit/deps/random.wit")),
-    ("filesystem.wit", include_str!("../../wasi/wit/deps/filesystem.wit")),
-    ("sockets.wit", include_str!("../../wasi/wit/deps/sockets.wit")),
-    ("cli.wit", include_str!("../../wasi/wit/deps/cli.wit")),
-    ("http.wit", include_str!("../../wasi-http/wit/deps/http.wit")),
-    ("keyvalue.wit", include_str!("../../wasi/wit/deps/keyvalue.wit")),
-    ("config.wit", include_str!("../../wasi/wit/deps/config.wit")),
-    ("logging.wit", include_str!("../../wasi/wit/deps/logging.wit")),
-    ("logging-unversioned.wit", include_str!("../../wasi/wit/deps/logging-unversioned.wit")),
+/// Each package after those that it uses; of each package all files.
+const WIT: &[Package] = &[
+    &[("io.wit", include_str!("../../wasi/wit/deps/io.wit"))],
+    &[("clocks.wit", include_str!("../../wasi/wit/deps/clocks.wit"))],
+    &[("random.wit", include_str!("../../wasi/wit/deps/random.wit"))],
+    &[("filesystem.wit", include_str!("../../wasi/wit/deps/filesystem.wit"))],
+    &[("sockets.wit", include_str!("../../wasi/wit/deps/sockets.wit"))],
+    &[("cli.wit", include_str!("../../wasi/wit/deps/cli.wit"))],
+    &[("http.wit", include_str!("../../wasi-http/wit/deps/http.wit"))],
+    &[("keyvalue.wit", include_str!("../../wasi/wit/deps/keyvalue.wit"))],
+    &[("config.wit", include_str!("../../wasi/wit/deps/config.wit"))],
+    &[("logging.wit", include_str!("../../wasi/wit/deps/logging.wit"))],
+    &[("logging-unversioned.wit", include_str!("../../wasi/wit/deps/logging-unversioned.wit"))],
+    &[
+        ("attestation.wit", include_str!("../../../wit/attestation.wit")),
+        ("auth.wit", include_str!("../../../wit/auth.wit")),
+        ("crypto.wit", include_str!("../../../wit/crypto.wit")),
+        ("https.wit", include_str!("../../../wit/https.wit")),
+        ("keystore.wit", include_str!("../../../wit/keystore.wit")),
+        ("sealing.wit", include_str!("../../../wit/sealing.wit")),
+    ],
 ];
 
 #[cfg(test)]

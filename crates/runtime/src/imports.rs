@@ -2,8 +2,13 @@
 
 use crate::inspect::{Import, Needs};
 use crate::nearest::nearest;
+use cloister_api::serves;
 use std::collections::{BTreeMap, BTreeSet};
-use wit_parser::{Resolve, TypeDefKind, TypeId};
+use std::fmt;
+use wit_parser::{Resolve, SourceMap, TypeDefKind, TypeId};
+
+/// The files of one package: path, and WIT text.
+pub(crate) type Package = &'static [(&'static str, &'static str)];
 
 /// What the image serves: interfaces, and the functions and resources of each.
 #[derive(Debug)]
@@ -17,17 +22,24 @@ struct Interface {
 }
 
 impl Served {
-    /// The interfaces of `names`, with what the packages in WIT text, each after those that it uses, say of them.
+    /// The interfaces of `names`, with what the packages, each after those that it uses, say of them.
     ///
     /// # Errors
     /// A text is not WIT, or an interface is in none.
     pub(crate) fn new(
         names: impl Iterator<Item = &'static str>,
-        packages: &[(&str, &str)],
+        packages: &[Package],
     ) -> Result<Self, String> {
         let mut resolve = Resolve { features: UNSTABLE.map(str::to_owned).into(), ..Resolve::default() };
-        for (path, text) in packages {
-            resolve.push_source(path, text).map_err(|error| format!("{path}: {error:#}"))?;
+        for package in packages {
+            let mut files = SourceMap::default();
+            package.iter().for_each(|(path, text)| files.push_str(path, *text));
+            let wrong = |error: &dyn fmt::Display| {
+                let paths: Vec<&str> = package.iter().map(|(path, _)| *path).collect();
+                format!("{}: {error}", paths.join(", "))
+            };
+            let parsed = files.parse().map_err(|(_, error)| wrong(&error))?;
+            resolve.push_group(parsed).map_err(|error| wrong(&error))?;
         }
         let known: BTreeMap<String, BTreeSet<String>> = resolve
             .interfaces
@@ -123,15 +135,6 @@ fn unsupported_items(import: &Import, interface: &Interface) -> Vec<UnsupportedI
     unknown.collect()
 }
 
-/// Whether the interface `supported` answers an import of `wanted`.
-fn serves(supported: &str, wanted: &str) -> bool {
-    let (name, version) = split(supported);
-    let (wanted_name, wanted_version) = split(wanted);
-    name == wanted_name
-        && (version == wanted_version
-            || matches!((compatible(version), compatible(wanted_version)), (Some(a), Some(b)) if a == b))
-}
-
 fn unsupported_interface(wanted: &str, served: &Served) -> UnsupportedImport {
     let (wanted_name, wanted_version) = split(wanted);
     let same_name: Vec<String> =
@@ -159,18 +162,6 @@ fn split(name: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The part of a version that compatible ones share: major, or `0.minor`. Pre-releases and `0.0.x` share nothing.
-fn compatible(version: Option<&str>) -> Option<(u64, u64)> {
-    let version = version?;
-    let release = version.split_once('+').map_or(version, |(release, _)| release);
-    let mut parts = release.splitn(3, '.').map(|part| part.parse::<u64>().ok());
-    match (parts.next()??, parts.next()??, parts.next()??) {
-        (0, 0, _) => None,
-        (0, minor, _) => Some((0, minor)),
-        (major, ..) => Some((major, 0)),
-    }
-}
-
 /// Missing imports that are told of one component.
 const MAX_MISSING: usize = 100;
 
@@ -183,12 +174,18 @@ mod tests {
 
     fn served() -> Served {
         let names = ["wasi:cli/stdout@0.2.12", "wasi:random/random@0.2.12", "acme:kv/store@1.4.0"];
-        let packages = [
-            "package wasi:cli@0.2.12; interface stdout { f: func(); }",
-            "package wasi:random@0.2.12; interface random { f: func(); }",
-            "package acme:kv@1.4.0; interface store { f: func(); resource bucket { open: func(); } }",
+        let packages: [Package; 3] = [
+            &[("cli.wit", "package wasi:cli@0.2.12; interface stdout { f: func(); }")],
+            &[("random.wit", "package wasi:random@0.2.12; interface random { f: func(); }")],
+            &[
+                ("world.wit", "package acme:kv@1.4.0; world imports { import store; }"),
+                (
+                    "store.wit",
+                    "package acme:kv@1.4.0; interface store { f: func(); resource bucket { open: func(); } }",
+                ),
+            ],
         ];
-        Served::new(names.into_iter(), &packages.map(|text| ("test.wit", text))).unwrap()
+        Served::new(names.into_iter(), &packages).unwrap()
     }
 
     fn import(name: &str, needs: Needs, items: &[&str]) -> Import {
@@ -273,6 +270,6 @@ mod tests {
     #[test]
     fn an_interface_without_wit_cannot_be_served() {
         let names = ["a:b/c@1.0.0"].into_iter();
-        assert!(Served::new(names, &[("test.wit", "package a:b@1.0.0; interface d {}")]).is_err());
+        assert!(Served::new(names, &[&[("test.wit", "package a:b@1.0.0; interface d {}")]]).is_err());
     }
 }

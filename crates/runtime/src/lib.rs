@@ -28,6 +28,7 @@ mod wit_text;
 
 pub use artifact::{Artifact, ArtifactError, ArtifactSeal, RestoreError};
 pub use call::{Arguments, Call, Outcome};
+pub use cloister_platform as platform;
 pub use cloister_wasi::{
     Access, BoundedLog, CapturedLog, Durability, Input, InputFailed, InputSource, LogSink, OutputReceiver,
     OutputSender, Preopen, Stdio, Storage, Unavailable, output_channel,

@@ -9,6 +9,7 @@ use crate::inspect::{Inspection, inspect};
 use crate::pool::{CodePool, POOL_BYTES, PoolFull, PoolStatistics};
 use crate::program::{Parts, Program};
 use crate::wit_text::wit_text;
+use cloister_api::MAX_COMPONENT;
 use sha2::{Digest, Sha256};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +36,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            max_component: 32 << 20,
+            max_component: MAX_COMPONENT,
             max_function: 1 << 20,
             compile_heap: 2944 << 20,
             call_heap: CallHeapBytes { modest: 2560 << 20, large: 512 << 20 },

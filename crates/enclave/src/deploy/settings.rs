@@ -5,8 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use cloister_api::{
     Code, DEFAULT_ASSETS_AT, DeploySettings, Directory, EnvironmentVariable, Limits, MAX_BUNDLE_PATH,
-    MAX_SETTINGS, Problem, SETTINGS_HEADER, is_bundle_path,
+    MAX_QUOTE_ROOTS, MAX_SETTINGS, Problem, SETTINGS_HEADER, is_bundle_path,
 };
+use cloister_runtime::Program;
 use http::HeaderMap;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -44,7 +45,9 @@ pub(crate) fn check(settings: DeploySettings) -> Result<AppSettings, Problem> {
         config: pairs(settings.config, "a key of the configuration", |name| {
             !name.is_empty() && !name.contains('\0')
         })?,
-        roots: roots(&settings.roots)?,
+        roots: certificates(&settings.roots, MAX_ROOTS, "root certificate")?,
+        quote_roots: certificates(&settings.quote_roots, MAX_QUOTE_ROOTS, "root certificate for quotes")?,
+        configure_with: settings.configure_with,
         limits: settings.limits,
         directories: settings.directories,
         network: settings.network,
@@ -73,6 +76,34 @@ pub(super) fn check_assets(settings: &AppSettings) -> Result<(), Problem> {
             )));
         }
     }
+    Ok(())
+}
+
+/// Finds the export that configures the app by its full name, so that no shorter one means another later.
+///
+/// # Errors
+/// [`Code::InvalidSettings`] where calls cannot reach such an export.
+pub(super) fn find_configuring(settings: &mut AppSettings, program: &Program) -> Result<(), Problem> {
+    let Some(given) = &settings.configure_with else { return Ok(()) };
+    let shown = given.chars().take(SHOWN).collect::<String>();
+    let unknown = |near| {
+        invalid(format!("there is no export '{shown}' to configure the app with, or the name means several"))
+            .with_suggestions(near)
+    };
+    let name = program.export_name(given).map_err(unknown)?.to_owned();
+    if name.starts_with("wasi:") {
+        return Err(invalid(format!(
+            "'{shown}' is a function of WASI's, and an app is configured with one of its own"
+        )));
+    }
+    let exports = program.exports();
+    let export = exports.iter().find(|export| export.name == name);
+    if let Some(why) = export.and_then(|export| export.not_callable.as_deref()) {
+        return Err(invalid(format!(
+            "the app cannot be configured with '{shown}', since calls cannot carry it: {why}"
+        )));
+    }
+    settings.configure_with = Some(name);
     Ok(())
 }
 
@@ -138,14 +169,14 @@ fn normal(guest: &str) -> String {
     Vec::from_iter(steps).join("/")
 }
 
-/// Each is parsed, so that what the claims say is what TLS uses.
-fn roots(encoded: &[String]) -> Result<Vec<String>, Problem> {
-    if encoded.len() > MAX_ROOTS {
-        return Err(invalid(format!("an app has at most {MAX_ROOTS} root certificates")));
+/// Each is parsed, so that what the claims say is what is used. `what` names one of them.
+fn certificates(encoded: &[String], most: usize, what: &str) -> Result<Vec<String>, Problem> {
+    if encoded.len() > most {
+        return Err(invalid(format!("an app has at most {most} of this: {what}")));
     }
     let mut roots = BTreeSet::new();
     for (number, text) in (1..).zip(encoded) {
-        let not_one = |why: String| invalid(format!("root certificate {number} of the settings: {why}"));
+        let not_one = |why: String| invalid(format!("{what} {number} of the settings: {why}"));
         let der = BASE64.decode(text).map_err(|error| not_one(format!("it is not base64: {error}")))?;
         RootCertStore::empty()
             .add(CertificateDer::from(der.as_slice()))
@@ -197,6 +228,8 @@ const MAX_FILES: u64 = 100_000_000;
 /// Each is opened at the start of each call.
 const MAX_DIRECTORIES: usize = 32;
 const MAX_ROOTS: usize = 64;
+/// Letters of an export's name that a problem repeats.
+const SHOWN: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -267,6 +300,8 @@ mod tests {
             (r#"{"assets_at":"/../x"}"#, "'/../x' cannot be a directory of the guest"),
             (r#"{"roots":["?"]}"#, "root certificate 1 of the settings: it is not base64"),
             (r#"{"roots":["MAA="]}"#, "root certificate 1 of the settings: "),
+            (r#"{"quote_roots":["MAA="]}"#, "root certificate for quotes 1 of the settings: "),
+            (r#"{"quote_roots":["","","","","","","","",""]}"#, "at most 8"),
         ] {
             let problem = parse(&with_settings(text)).err().unwrap_or_else(|| panic!("{text}"));
             assert_eq!(problem.code, Code::InvalidSettings);

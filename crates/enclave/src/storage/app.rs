@@ -1,20 +1,22 @@
 //! One app's part of the volume.
 
 use super::assets::Assets;
-use super::{Record, Storage, StorageError, Upload};
+use super::{Incarnations, Record, Storage, StorageError, Upload};
 use cloister_api::{AppName, Limits, StorageUsage};
 use cloister_filesystem::Filesystem;
 use cloister_runtime as runtime;
-use cloister_volume::kv::{Incarnation, Namespace, Removal};
+use cloister_volume::kv::{Namespace, Removal};
 use cloister_volume::{Dataset, Quota};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// The files, the keys and the assets of one app. Clones share them.
+/// The files, the keys, the vault and the assets of one app. Clones share them.
 #[derive(Clone)]
 pub(crate) struct AppStorage {
     pub(super) filesystem: Filesystem,
     pub(super) keys: Namespace,
+    /// The app's cryptographic keys and its users' roles: no bucket of the guest's.
+    pub(super) vault: Namespace,
     pub(super) assets: Option<Arc<Assets>>,
 }
 
@@ -27,6 +29,11 @@ impl AppStorage {
             durability: Arc::new(storage.clone()),
             used: Arc::clone(used),
         }
+    }
+
+    /// Where the enclave keeps the app's cryptographic keys and its users' roles.
+    pub(crate) fn vault(&self) -> &Namespace {
+        &self.vault
     }
 
     /// What the app keeps now. Blocks.
@@ -93,18 +100,21 @@ impl Storage {
         self.over_dataset(name, dataset, record)
     }
 
-    /// The incarnation of an app's keys: that of the app that it replaces, else a new one.
+    /// The incarnations of an app's keys: those of the app that it replaces, else new ones.
     ///
     /// # Errors
     /// [`StorageError`] where the disk or the CPU fails.
-    pub(crate) fn incarnation(
+    pub(crate) fn incarnations(
         &self,
         name: &AppName,
         before: Option<&Record>,
-    ) -> Result<Incarnation, StorageError> {
+    ) -> Result<Incarnations, StorageError> {
         match before {
-            Some(record) => Ok(record.incarnation),
-            None => Ok(self.keys.incarnation(&dataset_name(name))?),
+            Some(record) => Ok(record.incarnations()),
+            None => Ok(Incarnations {
+                keys: self.keys.incarnation(&dataset_name(name))?,
+                vault: self.keys.incarnation(&vault_name(name))?,
+            }),
         }
     }
 
@@ -115,8 +125,7 @@ impl Storage {
             Some(filesystem) => filesystem,
             None => self.create_tree(name, &record.limits)?,
         };
-        let keys = self.namespace(name, filesystem.dataset(), record)?;
-        Ok(AppStorage { filesystem, keys, assets: None })
+        self.over_tree(name, filesystem, record)
     }
 
     /// An empty tree for a new app. What an app of this name may have left behind is removed, its keys too.
@@ -140,16 +149,18 @@ impl Storage {
             let operation = self.volume.begin();
             app.dataset().set_quota(&operation, quota(&record.limits))?;
         }
+        let AppStorage { filesystem, vault, .. } = app.clone();
         let keys = self.namespace(name, app.dataset(), record)?;
-        Ok(AppStorage { filesystem: app.filesystem.clone(), keys, assets: None })
+        Ok(AppStorage { filesystem, keys, vault, assets: None })
     }
 
-    /// Removes an app's files and keys, and says what they were. Keys that damage keeps on the disk are not counted; no
-    /// other app can name them, and what opened their values goes with the files.
+    /// Removes an app's files, keys and vault, and says what files and keys they were. Keys that damage keeps on the disk are
+    /// not counted; no other app can name them, and what opened their values goes with the files.
     pub(super) fn clear_app(&self, name: &AppName) -> Result<StorageUsage, StorageError> {
         let dataset = dataset_name(name);
+        let vault = self.keys.remove_namespace(&vault_name(name))?;
         let Removal { keys, is_complete } = self.keys.remove_namespace(&dataset)?;
-        if !is_complete {
+        if !(is_complete && vault.is_complete) {
             cloister_boundary::log(
                 "some keys of an app that is removed are damaged on the disk and stay there; nothing can read them",
             );
@@ -169,8 +180,19 @@ impl Storage {
         dataset: Dataset,
         record: &Record,
     ) -> Result<AppStorage, StorageError> {
-        let keys = self.namespace(name, &dataset, record)?;
-        Ok(AppStorage { filesystem: Filesystem::open(dataset)?, keys, assets: None })
+        self.over_tree(name, Filesystem::open(dataset)?, record)
+    }
+
+    fn over_tree(
+        &self,
+        name: &AppName,
+        filesystem: Filesystem,
+        record: &Record,
+    ) -> Result<AppStorage, StorageError> {
+        let keys = self.namespace(name, filesystem.dataset(), record)?;
+        let key = filesystem.dataset().derive_key("vault");
+        let vault = self.keys.namespace(&vault_name(name), &record.vault, key, VAULT_QUOTA)?;
+        Ok(AppStorage { filesystem, keys, vault, assets: None })
     }
 
     /// The key is the dataset's, so values die with it.
@@ -190,6 +212,11 @@ pub(super) fn dataset_name(name: &AppName) -> String {
     format!("{APP}{name}")
 }
 
+/// The namespace of the app's vault. No app's keys have it: theirs are named as datasets are.
+pub(super) fn vault_name(name: &AppName) -> String {
+    format!("{VAULT}{name}")
+}
+
 /// The app whose dataset has this name.
 pub(crate) fn app_of_dataset(dataset: &str) -> Option<AppName> {
     dataset.strip_prefix(APP)?.parse().ok()
@@ -202,3 +229,7 @@ fn quota(limits: &Limits) -> Quota {
 
 /// What the names of apps' datasets begin with.
 const APP: &str = "app:";
+/// What the names of apps' vaults begin with.
+const VAULT: &str = "keystore:";
+/// Bytes of an app's vault: 1,024 keys of some 400 bytes and 10,000 users with a few roles fit.
+const VAULT_QUOTA: u64 = 4 << 20;

@@ -67,6 +67,25 @@ impl Storage {
         Ok(installation)
     }
 
+    /// Replaces the record of an app that stays, durably.
+    ///
+    /// # Errors
+    /// [`StorageError`]; the app is as it was then.
+    pub(crate) fn rewrite(
+        &self,
+        name: &AppName,
+        record: &Record,
+        before: &Record,
+    ) -> Result<(), StorageError> {
+        let path = record_path(name);
+        let written = self.files.replace(&path, &[&record.encode()?]).and_then(|()| self.commit_now());
+        if written.is_err() {
+            // The next commit that the disk takes must not bring what was refused.
+            self.files.replace(&path, &[&before.encode()?])?;
+        }
+        written.map(|_| ())
+    }
+
     /// Makes an app's name free, durably. Its data is still there, and nobody's: [`purge`](Self::purge) follows.
     ///
     /// # Errors

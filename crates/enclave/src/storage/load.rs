@@ -3,10 +3,10 @@
 use super::app::{AppStorage, app_of_dataset};
 use super::install::{APPS, app_path, artifact_path, counters_path, record_path, wasm_path};
 use super::record::CountersRecord;
-use super::{Record, Storage, StorageError};
-use cloister_api::{AppName, FunctionCounters};
+use super::{KeptCounters, Record, Storage, StorageError};
+use cloister_api::AppName;
 use cloister_runtime::{Program, Runtime, pool::POOL_BYTES};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 /// What the volume holds.
@@ -24,7 +24,7 @@ pub(crate) struct LoadedApp {
     pub(crate) record: Record,
     pub(crate) program: Program,
     pub(crate) storage: AppStorage,
-    pub(crate) counters: BTreeMap<String, FunctionCounters>,
+    pub(crate) counters: KeptCounters,
 }
 
 /// What is left of an app whose part of the volume does not verify.
@@ -85,9 +85,9 @@ impl Storage {
         &self,
         name: &AppName,
         record: &Record,
-        functions: BTreeMap<String, FunctionCounters>,
+        counters: KeptCounters,
     ) -> Result<(), StorageError> {
-        let counters = CountersRecord::new(&record.generation, functions).encode()?;
+        let counters = CountersRecord::new(record, counters).encode()?;
         self.files.replace(&counters_path(name), &[&counters])
     }
 
@@ -155,12 +155,10 @@ impl Storage {
     }
 
     /// Where they cannot be read, they begin anew.
-    fn counters(&self, name: &AppName, record: &Record) -> BTreeMap<String, FunctionCounters> {
-        let kept = self.files.read(&counters_path(name), MAX_RECORD);
-        match kept.and_then(|text| CountersRecord::decode(&text)) {
-            Ok(kept) if kept.generation == record.generation => kept.functions,
-            _ => BTreeMap::new(),
-        }
+    fn counters(&self, name: &AppName, record: &Record) -> KeptCounters {
+        let kept = self.files.read(&counters_path(name), MAX_COUNTERS);
+        let kept = kept.and_then(|text| CountersRecord::decode(&text));
+        kept.map(|kept| kept.of(record)).unwrap_or_default()
     }
 
     /// Removes what a power cut left in an app's directory.
@@ -182,8 +180,10 @@ impl Storage {
     }
 }
 
-/// Bytes of a record: settings come in a header of 48 KiB. Counters have a line of some 200 bytes for each function that
-/// was called, of at most 10,000.
+/// Bytes of a record: settings come in a header of 48 KiB, and values of extensions have 8 KiB.
 const MAX_RECORD: u64 = 4 << 20;
+/// Bytes of counters: some 200 for each function that was called, of at most 10,000, and at most 1 KiB for each key that was
+/// used, of a few thousand.
+const MAX_COUNTERS: u64 = 16 << 20;
 /// Bytes of an artifact: what fits the pool.
 const MAX_ARTIFACT: u64 = POOL_BYTES as u64 + 4096;

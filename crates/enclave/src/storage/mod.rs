@@ -10,7 +10,8 @@
 //! | `/apps/<name>/<generation>.wasm`, `.artifact` | the component, and what compiling made of it |
 //!
 //! A dataset `app:<name>` has the app's files, a dataset `assets:<generation>` the read-only files that came with the
-//! component, and a dataset for all apps their keys and values. A record is replaced by a rename, after everything that
+//! component, and a dataset for all apps their keys and values: under `app:<name>` what a guest keeps over wasi:keyvalue, under
+//! `keystore:<name>` its vault, with the keys and roles that the enclave keeps for it. A record is replaced by a rename, after everything that
 //! it names was written, so an app is there wholly or not at all.
 
 mod anchor;
@@ -31,7 +32,7 @@ pub(crate) use app::{AppStorage, app_of_dataset};
 pub(crate) use error::StorageError;
 pub(crate) use install::Staged;
 pub(crate) use load::{Affected, Loaded, LoadedApp};
-pub(crate) use record::{AppSettings, Record};
+pub(crate) use record::{AppSettings, Incarnations, KeptCounters, KeyUses, Record};
 pub(crate) use upload::{Destination, Upload};
 
 use cloister_api::Configuration;

@@ -1,5 +1,6 @@
 //! The enclave's storage across restarts, on a disk in memory.
 
+use super::app::{dataset_name, vault_name};
 use super::install::{Installation, artifact_path, counters_path, record_path, wasm_path};
 use super::*;
 use cloister_api::{AppName, Directory, FunctionCounters, KeyFingerprint, Limits};
@@ -23,7 +24,10 @@ async fn an_app_is_there_after_a_restart_and_nothing_is_compiled() {
     let disk = disk();
     let storage = start(&disk);
     let record = deploy(&storage, "app", ADD);
-    let counters = BTreeMap::from([("f".to_owned(), FunctionCounters { calls: 3, ..Default::default() })]);
+    let counters = KeptCounters {
+        functions: BTreeMap::from([("f".to_owned(), FunctionCounters { calls: 3, ..Default::default() })]),
+        keys: BTreeMap::from([("k".to_owned(), BTreeMap::from([("sign".to_owned(), 2)]))]),
+    };
     storage.write_counters(&name("app"), &record, counters.clone()).unwrap();
     storage.commit().await.unwrap();
 
@@ -47,6 +51,7 @@ async fn files_and_keys_outlive_a_restart_and_a_replacement_and_end_with_a_remov
     let app = storage.load(&runtime()).unwrap().apps.remove(0);
     app.storage.write_file("kept", b"contents");
     app.storage.keys.set(b"key", b"value").unwrap();
+    app.storage.vault.set(b"key", b"secret").unwrap();
     storage.commit().await.unwrap();
 
     let disk = disk.fork();
@@ -66,11 +71,13 @@ async fn files_and_keys_outlive_a_restart_and_a_replacement_and_end_with_a_remov
     assert_eq!(hex::encode(app.program.code_hash()), record.code_hash);
     assert_eq!(read(&app.storage, "kept"), b"contents");
     assert_eq!(app.storage.keys.get(b"key").unwrap().as_deref(), Some(&b"value"[..]));
+    assert_eq!(app.storage.vault.get(b"key").unwrap().as_deref(), Some(&b"secret"[..]));
 
     storage.retire(&app.name).unwrap();
     let removed = storage.purge(&app.name).unwrap();
     assert_eq!((removed.files, removed.keys, removed.bytes > 0), (1, 1, true));
     assert!(app.storage.keys.get(b"key").is_err(), "a call under way has lost its keys");
+    assert!(app.storage.vault.get(b"key").is_err(), "and its vault");
     assert_nothing_is_left(&start(&disk.fork()));
 }
 
@@ -161,7 +168,7 @@ async fn without_its_record_an_app_is_nobodys() {
     assert!(what.contains("format 99"), "{what}");
     storage.files.replace(&record_path(affected), &[&record.encode().unwrap()]).unwrap();
     let loaded = storage.load(&runtime()).unwrap();
-    assert_eq!(loaded.apps[0].counters, BTreeMap::new(), "counters that cannot be read begin anew");
+    assert_eq!(loaded.apps[0].counters, KeptCounters::default(), "counters that cannot be read begin anew");
     storage.retire(affected).unwrap();
     storage.purge(affected).unwrap();
     assert_nothing_is_left(&storage);
@@ -317,6 +324,49 @@ async fn an_app_without_its_assets_can_be_replaced() {
     assert_eq!(storage.load(&runtime()).unwrap().apps.len(), 1);
 }
 
+/// What an app declares is in its record before or after a power cut, and never by half; a replacement begins without it.
+#[tokio::test]
+async fn every_power_cut_leaves_a_record_as_it_was_or_as_it_is() {
+    let disk = FaultyDisk::new(MAX_BLOCKS);
+    let storage = Storage::mount(Arc::new(disk.clone()), &sealing::Key, Options::default()).unwrap();
+    let before = deploy(&storage, "app", ADD);
+    let begun = disk.operations();
+    let mut after = before.clone();
+    after.extensions.insert(7, vec![1; 4096]);
+    storage.rewrite(&name("app"), &after, &before).unwrap();
+    let done = disk.operations();
+
+    let runtime = runtime();
+    for moment in begun..=done {
+        let cut = disk.cut(moment);
+        for fate in [Fate::Kept, Fate::Dropped] {
+            let storage = start(&cut.disk(&vec![fate; cut.unsynced().len()]));
+            let loaded = storage.load(&runtime).unwrap();
+            let [app] = &loaded.apps[..] else { panic!("moment {moment}, {fate:?}: {loaded:?}") };
+            assert!(app.record == after || app.record == before, "moment {moment}, {fate:?}");
+            assert!(moment < done || app.record == after, "moment {moment}, {fate:?}");
+        }
+    }
+    let app = storage.load(&runtime).unwrap().apps.remove(0);
+    let replaced = replace(&storage, &app.storage, &app.record, SUB).unwrap();
+    assert!(replaced.extensions.is_empty());
+}
+
+#[tokio::test]
+async fn what_the_disk_does_not_take_is_in_no_record() {
+    let disk = FaultyDisk::new(MAX_BLOCKS);
+    let storage = Storage::mount(Arc::new(disk.clone()), &sealing::Key, Options::default()).unwrap();
+    let before = deploy(&storage, "app", ADD);
+    let mut after = before.clone();
+    after.is_configured = true;
+    disk.fail(broken());
+    assert!(storage.rewrite(&name("app"), &after, &before).is_err());
+    disk.heal();
+    storage.commit().await.unwrap();
+    let app = start(&disk.fork()).load(&runtime()).unwrap().apps.remove(0);
+    assert_eq!(app.record, before);
+}
+
 /// Deploy, replace and remove, with the power cut after each write: what was answered is there, and nothing is there
 /// by half.
 #[tokio::test]
@@ -329,6 +379,7 @@ async fn every_power_cut_leaves_an_app_wholly_or_not_at_all() {
     let deployed = disk.operations();
     let app = storage.load(&runtime()).unwrap().apps.remove(0);
     app.storage.write_file("kept", b"contents");
+    app.storage.vault.set(b"key:signing", b"secret").unwrap();
     let mut upload = storage.upload(&app.name, &Limits::default()).unwrap();
     asset_files(&mut upload, b"second");
     let second = replace_with(&storage, &app.storage, &first, upload).unwrap();
@@ -354,11 +405,16 @@ async fn every_power_cut_leaves_an_app_wholly_or_not_at_all() {
                     assert!(moment < replaced || app.record == second, "moment {moment}, {fate:?}");
                     if app.record == second {
                         assert_eq!(read(&app.storage, "kept"), b"contents");
+                        let secret = app.storage.vault.get(b"key:signing").unwrap();
+                        assert_eq!(secret.as_deref(), Some(&b"secret"[..]), "moment {moment}, {fate:?}");
                     }
                 }
                 more => panic!("{more:?}"),
             }
             assert_eq!(assets_datasets(&storage), loaded.apps.len(), "moment {moment}, {fate:?}");
+            if loaded.apps.is_empty() {
+                assert_no_keys_are_left(&storage, "app");
+            }
             if moment == removed {
                 assert_nothing_is_left(&storage);
             }
@@ -378,6 +434,7 @@ async fn damaged_keys_keep_no_name() {
     for app in &apps {
         let pairs: Vec<_> = (0..150).map(|n| (format!("old-{n}"), [1; 100])).collect();
         app.storage.keys.set_many(&pairs).unwrap();
+        app.storage.vault.set_many(&pairs[..50]).unwrap();
     }
     storage.commit().await.unwrap();
     drop((storage, apps));
@@ -401,9 +458,10 @@ async fn damaged_keys_keep_no_name() {
         incomplete += usize::from(storage.purge(&app.name).unwrap().keys < 150);
         let upload = storage.upload(&app.name, &Limits::default()).unwrap();
         let staged = upload.stage(&wasm, &program).unwrap();
-        let incarnation = storage.incarnation(&app.name, None).unwrap();
-        assert_ne!(incarnation, app.record.incarnation);
-        let record = Record::new(&staged, incarnation, app.record.owner, AppSettings::default());
+        let incarnations = storage.incarnations(&app.name, None).unwrap();
+        assert_ne!(incarnations.keys, app.record.incarnation);
+        assert_ne!(incarnations.vault, app.record.vault);
+        let record = Record::new(&staged, incarnations, app.record.owner, AppSettings::default());
         storage.install(staged, &record, None).unwrap().keep().unwrap();
 
         let loaded = start(&disk.fork()).load(&runtime).unwrap();
@@ -417,6 +475,8 @@ async fn damaged_keys_keep_no_name() {
             assert_eq!(keys.get(b"new").unwrap().unwrap(), b"value", "block {block}");
             assert!(keys.get(b"old-7").map_or(true, |old| old.is_none()), "block {block}");
         }
+        let vault = &loaded.apps[1].storage.vault;
+        assert!(vault.get(b"old-7").map_or(true, |old| old.is_none()), "block {block}");
     }
     assert!(damaged > 10 && incomplete > 2 && usable > damaged / 2, "{damaged} {incomplete} {usable}");
 }
@@ -516,14 +576,14 @@ fn stage(storage: &Storage, app: &str, wat: &str) -> (Staged, Record) {
 
 fn stage_upload(storage: &Storage, upload: Upload, wat: &str) -> (Staged, Record) {
     let (wasm, program) = program(wat);
-    let incarnation = storage.incarnation(upload.name(), None).unwrap();
+    let incarnations = storage.incarnations(upload.name(), None).unwrap();
     let staged = upload.stage(&wasm, &program).unwrap();
     let settings = AppSettings {
         limits: Limits { files: 9, ..Limits::default() },
         environment: vec![("SECRET".to_owned(), "value".to_owned())],
         ..AppSettings::default()
     };
-    let record = Record::new(&staged, incarnation, KeyFingerprint::from_hash([5; 32]), settings);
+    let record = Record::new(&staged, incarnations, KeyFingerprint::from_hash([5; 32]), settings);
     (staged, record)
 }
 
@@ -581,7 +641,8 @@ fn replace_staged(
     staged: Staged,
     mut record: Record,
 ) -> Result<Record, StorageError> {
-    record.incarnation = storage.incarnation(&name("app"), Some(before)).unwrap();
+    let Incarnations { keys, vault } = storage.incarnations(&name("app"), Some(before)).unwrap();
+    (record.incarnation, record.vault) = (keys, vault);
     storage.install(staged, &record, Some((data, before)))?.keep()?;
     Ok(record)
 }
@@ -604,10 +665,19 @@ fn read_in(filesystem: &Filesystem, file: &str) -> Option<Vec<u8>> {
 
 fn assert_nothing_is_left(storage: &Storage) {
     assert!(storage.load(&runtime()).unwrap().apps.is_empty());
+    assert_no_keys_are_left(storage, "app");
     let apps = storage.files.list("apps");
     assert!(apps.map_or_else(|error| error.is_absence(), |apps| apps.is_empty()));
     assert!(storage.volume.datasets().iter().all(|dataset| app_of_dataset(&dataset.name).is_none()));
     assert_eq!(assets_datasets(storage), 0);
+}
+
+/// Neither keys of the guest's nor of the vault's, of any incarnation.
+fn assert_no_keys_are_left(storage: &Storage, app: &str) {
+    for namespace in [dataset_name(&name(app)), vault_name(&name(app))] {
+        let removal = storage.keys.remove_namespace(&namespace).unwrap();
+        assert_eq!((removal.keys, removal.is_complete), (0, true), "{namespace}");
+    }
 }
 
 /// Nothing reaches the disk any more.

@@ -1,7 +1,7 @@
 //! Guests over WIT, written by hand in WebAssembly text.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_parser::{Resolve, SourceMap};
 
 /// A web service. The first letter of the path decides what it does:
 ///
@@ -37,11 +37,40 @@ pub(super) fn command() -> Vec<u8> {
     component(COMMAND_WORLD, &format!("(module {COMMAND_IMPORTS} {MEMORY} {COMMAND})"))
 }
 
+/// Uses the platform: `show` sets an extension, `configure` ends its configuration, `who` tells its caller, `seal` asks for its
+/// seal key, `make` makes an HMAC key and persists it, `load` loads it, `sign` uses it; `make-cipher` makes
+/// one of AES and persists it, `encrypt` uses it with the same vector each time.
+pub(super) fn platform() -> Vec<u8> {
+    component(
+        PLATFORM_WORLD,
+        &format!("(module {PLATFORM_IMPORTS} {COMPLETE_IMPORT} {MEMORY} {PLATFORM} {CONFIGURE})"),
+    )
+}
+
+/// [`web`] with the export `configure`.
+pub(super) fn configurable_web() -> Vec<u8> {
+    let core = format!("(module {WEB_IMPORTS} {COMPLETE_IMPORT} {MEMORY} {WEB} {CONFIGURE})");
+    component(&configurable(WEB_WORLD), &core)
+}
+
+/// [`command`] with the export `configure`.
+pub(super) fn configurable_command() -> Vec<u8> {
+    let core = format!("(module {COMMAND_IMPORTS} {COMPLETE_IMPORT} {MEMORY} {COMMAND} {CONFIGURE})");
+    component(&configurable(COMMAND_WORLD), &core)
+}
+
+fn configurable(world: &str) -> String {
+    world.replacen("    import", &format!("{CONFIGURABLE}    import"), 1)
+}
+
 fn component(world: &str, core: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     for (path, text) in WIT {
         resolve.push_source(path, text).unwrap();
     }
+    let mut platform = SourceMap::default();
+    PLATFORM_WIT.iter().for_each(|(path, text)| platform.push_str(path, *text));
+    resolve.push_group(platform.parse().map_err(|(_, error)| error).unwrap()).unwrap();
     let package = resolve.push_source("test.wit", world).unwrap();
     let world = resolve.select_world(&[package], None).unwrap();
     let mut module = wat::parse_str(core).unwrap();
@@ -59,6 +88,14 @@ const WIT: &[(&str, &str)] = &[
     ("cli.wit", include_str!("../../../wasi/wit/deps/cli.wit")),
     ("http.wit", include_str!("../../../wasi-http/wit/deps/http.wit")),
     ("keyvalue.wit", include_str!("../../../wasi/wit/deps/keyvalue.wit")),
+];
+
+const PLATFORM_WIT: &[(&str, &str)] = &[
+    ("attestation.wit", include_str!("../../../../wit/attestation.wit")),
+    ("auth.wit", include_str!("../../../../wit/auth.wit")),
+    ("crypto.wit", include_str!("../../../../wit/crypto.wit")),
+    ("keystore.wit", include_str!("../../../../wit/keystore.wit")),
+    ("sealing.wit", include_str!("../../../../wit/sealing.wit")),
 ];
 
 /// What the host gives lies behind 128 KiB; the guest begins there anew whenever it is done with what it was given.
@@ -212,4 +249,77 @@ const COMMAND: &str = r#"
             (call $write (local.get $output) (i32.load (i32.const 36)) (i32.load (i32.const 40)) (i32.const 64))
             (br $more))))))
       i32.const 0)
+"#;
+
+const CONFIGURABLE: &str = "    import privasys:enclave-os/attestation@0.1.0;
+    export configure: func() -> result<_, string>;
+";
+
+const COMPLETE_IMPORT: &str = r#"
+    (import "privasys:enclave-os/attestation@0.1.0" "set-config-complete" (func $complete (param i32)))
+"#;
+
+const CONFIGURE: &str = r#"
+    (func (export "configure") (result i32) (call $complete (i32.const 64)) i32.const 64)
+"#;
+
+const PLATFORM_WORLD: &str = "package test:platform;
+world guest {
+    import privasys:enclave-os/attestation@0.1.0;
+    import privasys:enclave-os/auth@0.1.0;
+    import privasys:enclave-os/crypto@0.1.0;
+    import privasys:enclave-os/keystore@0.1.0;
+    import privasys:enclave-os/sealing@0.1.0;
+    export show: func(suffix: u32, value: list<u8>) -> result<_, string>;
+    export configure: func() -> result<_, string>;
+    export who: func() -> result<string, string>;
+    export seal: func() -> result<tuple<list<u8>, list<u8>>, string>;
+    export make: func(name: string) -> result<_, string>;
+    export load: func(name: string) -> result<_, string>;
+    export sign: func(name: string) -> result<list<u8>, string>;
+    export make-cipher: func(name: string) -> result<_, string>;
+    export encrypt: func(name: string) -> result<list<u8>, string>;
+}";
+
+const PLATFORM_IMPORTS: &str = r#"
+    (import "privasys:enclave-os/attestation@0.1.0" "set-attestation-extension"
+      (func $extend (param i32 i32 i32 i32)))
+    (import "privasys:enclave-os/auth@0.1.0" "get-caller-id" (func $caller (param i32)))
+    (import "privasys:enclave-os/sealing@0.1.0" "get-seal-key" (func $seal (param i32)))
+    (import "privasys:enclave-os/keystore@0.1.0" "generate-hmac-key" (func $generate (param i32 i32 i32 i32)))
+    (import "privasys:enclave-os/keystore@0.1.0" "generate-symmetric-key" (func $cipher (param i32 i32 i32)))
+    (import "privasys:enclave-os/crypto@0.1.0" "encrypt"
+      (func $encrypt (param i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+    (import "privasys:enclave-os/keystore@0.1.0" "persist-key" (func $persist (param i32 i32 i32)))
+    (import "privasys:enclave-os/keystore@0.1.0" "load-key" (func $load (param i32 i32 i32)))
+    (import "privasys:enclave-os/crypto@0.1.0" "hmac-sign" (func $sign (param i32 i32 i32 i32 i32 i32)))
+"#;
+
+/// Each answer lies at 64.
+const PLATFORM: &str = r#"
+    (func (export "show") (param $suffix i32) (param $value i32) (param $bytes i32) (result i32)
+      (call $extend (local.get $suffix) (local.get $value) (local.get $bytes) (i32.const 64))
+      i32.const 64)
+    (func (export "who") (result i32) (call $caller (i32.const 64)) i32.const 64)
+    (func (export "seal") (result i32) (call $seal (i32.const 64)) i32.const 64)
+    (func (export "make") (param $name i32) (param $bytes i32) (result i32)
+      (call $generate (local.get $name) (local.get $bytes) (i32.const 0) (i32.const 64))
+      (if (i32.load8_u (i32.const 64)) (then (return (i32.const 64))))
+      (call $persist (local.get $name) (local.get $bytes) (i32.const 64))
+      i32.const 64)
+    (func (export "make-cipher") (param $name i32) (param $bytes i32) (result i32)
+      (call $cipher (local.get $name) (local.get $bytes) (i32.const 64))
+      (if (i32.load8_u (i32.const 64)) (then (return (i32.const 64))))
+      (call $persist (local.get $name) (local.get $bytes) (i32.const 64))
+      i32.const 64)
+    (func (export "encrypt") (param $name i32) (param $bytes i32) (result i32)
+      (call $encrypt (local.get $name) (local.get $bytes) (i32.const 1024) (i32.const 12) (i32.const 0) (i32.const 0)
+        (i32.const 1024) (i32.const 5) (i32.const 64))
+      i32.const 64)
+    (func (export "load") (param $name i32) (param $bytes i32) (result i32)
+      (call $load (local.get $name) (local.get $bytes) (i32.const 64))
+      i32.const 64)
+    (func (export "sign") (param $name i32) (param $bytes i32) (result i32)
+      (call $sign (local.get $name) (local.get $bytes) (i32.const 0) (i32.const 1024) (i32.const 5) (i32.const 64))
+      i32.const 64)
 "#;

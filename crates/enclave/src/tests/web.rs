@@ -139,7 +139,9 @@ async fn a_service_answers_at_its_host_name_and_below_its_name() {
             if version == 1 { one(&enclave, "localhost").await } else { two(&enclave, "localhost").await };
         assert_eq!(common.text("https://localhost/apps/web/i/x").await, (200, "/i/x".into()));
         assert_eq!(common.text("https://localhost/v1/health").await.0, 200);
-        assert_eq!(common.text("https://localhost/apps/web?i").await.0, 200);
+        let elsewhere = common.fetch(Method::GET, "https://localhost/apps/web?i=1", nothing()).await;
+        assert_eq!(elsewhere.0, StatusCode::PERMANENT_REDIRECT);
+        assert_eq!(elsewhere.1[header::LOCATION], "/apps/web/?i=1");
         let (status, problem) = common.text("https://localhost/apps/wob/").await;
         assert_eq!((status, code(&problem).as_str()), (404, "unknown-app"));
     }
@@ -156,6 +158,9 @@ async fn a_session_for_one_app_carries_no_request_for_another() {
     let mut sender = two(&enclave, "web.localhost").await;
     let (status, problem) = sender.text("https://other.localhost/h").await;
     assert_eq!((status, code(&problem).as_str()), (421, "misdirected"));
+    let (status, problem) = sender.text("https://localhost/apps/other/h").await;
+    assert_eq!((status, code(&problem).as_str()), (421, "misdirected"));
+    assert_eq!(sender.text("https://localhost/apps/web/h").await.0, 200);
     assert_eq!(sender.text("https://nobody.localhost/v1/health").await.0, 200);
     let mut sender = one(&enclave, "ledger.localhost").await;
     // An app that is no web service leaves its host name to the API.

@@ -8,5 +8,6 @@ mod determinism;
 mod fixture;
 mod hostile_bytes;
 mod hostile_guests;
+mod platform;
 mod speed;
 mod waiting;
