@@ -21,6 +21,15 @@ pub fn example(name: &str) -> Bytes {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into()
 }
 
+/// A built component of the folders `platform`, `platform-c`, `platform-bench` and `facts` of `tests/guests`.
+///
+/// # Panics
+/// Where it was not built.
+pub fn platform_guest(name: &str) -> Bytes {
+    let path = crate::given("CLOISTER_PLATFORM_GUESTS").join(name).with_extension("wasm");
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into()
+}
+
 /// SHA-256.
 pub fn code_hash(wasm: &[u8]) -> [u8; 32] {
     Sha256::digest(wasm).into()

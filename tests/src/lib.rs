@@ -8,10 +8,11 @@ mod enclave;
 mod guests;
 mod machine;
 mod raw;
+pub mod tls_servers;
 mod tpm;
 
 pub use enclave::{Enclave, Setup, image, shared, sigstruct};
-pub use guests::{code_hash, example, guest, name};
+pub use guests::{code_hash, example, guest, name, platform_guest};
 pub use machine::{Machine, error, status};
 pub use raw::{RawTls, exchange};
 pub use tpm::SoftTpm;

@@ -3,11 +3,11 @@
 #![forbid(unsafe_code)]
 
 use cloister_api::{
-    AppDescription, AppList, AppSummary, AssetsDescription, CallResponse, CheckEvent, Code, DeployEvent,
-    DeploySettings, Directory, EgressLog, EgressRequest, EnvironmentVariable, EvidenceRequest,
-    EvidenceResponse, ExportDescription, FreshnessSetting, FunctionCounters, Limits, NetworkPolicy,
-    ParameterDescription, Problem, Removal, RunEnd, RunRequest, StorageUsage, Trap, TrapFrame, VolumeState,
-    VolumeStatistics,
+    AppDescription, AppList, AppSummary, AssetsDescription, CallResponse, CheckEvent, Code,
+    ConfigurationState, DeployEvent, DeploySettings, Directory, EgressLog, EgressRequest,
+    EnvironmentVariable, EvidenceRequest, EvidenceResponse, ExportDescription, ExtensionDescription,
+    FreshnessSetting, FunctionCounters, KeyDescription, Limits, NetworkPolicy, ParameterDescription, Problem,
+    Removal, RunEnd, RunRequest, StorageUsage, Trap, TrapFrame, VolumeState, VolumeStatistics,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -284,6 +284,15 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
     };
     let callable = ExportDescription { not_callable: None, ..export.clone() };
     let assets = AssetsDescription { hash: hash(), bytes: 1, files: 1, at: "/a".into() };
+    let extension = ExtensionDescription { oid: "1.2".into(), bytes: 1, hash: hash() };
+    let key = KeyDescription {
+        name: "k".into(),
+        kind: Some("aes-256-gcm".into()),
+        in_memory: true,
+        persisted: true,
+        uses: [("encrypt".to_owned(), 1)].into(),
+    };
+    let gone = KeyDescription { kind: None, in_memory: false, persisted: false, ..key.clone() };
     let app = AppDescription {
         summary: summary.clone(),
         wit: String::new(),
@@ -294,6 +303,11 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
         network: NetworkPolicy::default(),
         sends_plaintext: false,
         roots: Some(hash()),
+        quote_roots: Some(hash()),
+        configuration: ConfigurationState::Awaited,
+        configure_with: Some("f".into()),
+        extensions: vec![extension.clone()],
+        keys: vec![key.clone()],
         assets: Some(assets.clone()),
         serves_http: false,
         runs: false,
@@ -312,6 +326,8 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
         directories: vec![directory.clone()],
         network: NetworkPolicy::new(vec!["lookup://*".parse().expect("a rule")]).expect("a policy"),
         roots: vec!["MAA=".into()],
+        quote_roots: vec!["MAA=".into()],
+        configure_with: Some("f".into()),
         assets_at: Some("/a".into()),
         ..DeploySettings::default()
     };
@@ -329,6 +345,7 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
         bytes_received: 1,
         duration_us: 1,
         tls: Some("TLSv1.3".into()),
+        peer: Some(hash()),
     };
     let call = CallResponse { result: json!(1), fuel: 1, wall_us: 1, code_hash: hash(), epoch: Some(1) };
     let volume = VolumeState { epoch: 1, root: hash() };
@@ -368,6 +385,8 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
         ("DeploySettings", vec![json!(settings)]),
         ("Directory", vec![json!(directory)]),
         ("AssetsDescription", vec![json!(assets)]),
+        ("ExtensionDescription", vec![json!(extension)]),
+        ("KeyDescription", vec![json!(key), json!(gone)]),
         ("RunRequest", vec![json!(run)]),
         ("RunEnd", vec![json!(end)]),
         ("EgressLog", vec![json!(EgressLog { dropped: 1, requests: vec![sent.clone()] })]),

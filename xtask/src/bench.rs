@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: calls inside the image, or what apps keep there, beside native wasmtime; or what each example costs.
+//! `cargo xtask bench`: calls inside the image, or what apps keep there, beside native wasmtime; cryptography and requests of guests beside
+//! the same libraries natively; or what each example costs.
 //!
 //! What is measured, and how, is in `tests/benches` and, for the sealed volume and its filesystem alone, in their own `benches`;
 //! this builds what that needs.
@@ -59,6 +60,19 @@ pub(crate) fn storage(context: &Context, scope: Scope) -> Result<()> {
     let mut image_bench = bench("cloister-tests", "storage", arguments(scope, &[Scope::Quick]));
     image_bench.envs(test::environment(context, &image)?).env("CLOISTER_SQLITE", sqlite);
     process::run(image_bench.current_dir(context.root()))
+}
+
+/// Measures cryptography and requests of guests in the image, and the same natively.
+///
+/// # Errors
+/// The first step that fails.
+pub(crate) fn platform(context: &Context) -> Result<()> {
+    setup::ensure(context, &[Need::Image, Need::Guests], None)?;
+    let guests = guests::platform::build(context)?;
+    let image = image::build(context)?;
+    let mut bench = bench("cloister-tests", "platform", &[]);
+    bench.envs(test::environment(context, &image)?).env("CLOISTER_PLATFORM_GUESTS", guests);
+    process::run(bench.current_dir(context.root()))
 }
 
 /// Measures every example in the image.

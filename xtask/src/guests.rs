@@ -5,8 +5,10 @@ pub(crate) mod conformance;
 mod core_module;
 mod go;
 mod javascript;
+pub(crate) mod platform;
 mod python;
 mod rust;
+pub(crate) mod sdk;
 pub(crate) mod sqlite;
 
 use std::fs;
@@ -43,6 +45,10 @@ pub(crate) enum Guest {
     JobRust,
     /// Files through `std::fs`, keys through `wasi:keyvalue`.
     Files,
+    /// A second opinion on a biopsy, which signs what it says.
+    Hospital,
+    /// The same, which also tries to steal each record it sees.
+    HospitalEvil,
     /// Work for the processor, to measure with.
     Benchmark,
     /// A `wasi:http` server for `wasmtime serve`, to compare with.
@@ -51,11 +57,13 @@ pub(crate) enum Guest {
 
 impl Guest {
     /// All guests, the quick ones first.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Rust,
         Self::Files,
         Self::JobRust,
         Self::WebRust,
+        Self::Hospital,
+        Self::HospitalEvil,
         Self::Benchmark,
         Self::HttpBenchmark,
         Self::C,
@@ -65,7 +73,7 @@ impl Guest {
         Self::WebJavascript,
     ];
 
-    /// The name of its folder, and of its component.
+    /// The name of its component.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rust => "rust",
@@ -77,6 +85,8 @@ impl Guest {
             Self::WebJavascript => "web-javascript",
             Self::JobRust => "job-rust",
             Self::Files => "files",
+            Self::Hospital => "hospital",
+            Self::HospitalEvil => "hospital-evil",
             Self::Benchmark => "benchmark",
             Self::HttpBenchmark => "http-benchmark",
         }
@@ -88,6 +98,8 @@ impl Guest {
             | Self::Files
             | Self::JobRust
             | Self::WebRust
+            | Self::Hospital
+            | Self::HospitalEvil
             | Self::Benchmark
             | Self::HttpBenchmark => Tools::Rust,
             Self::Javascript | Self::WebJavascript => Tools::Javascript,
@@ -99,7 +111,19 @@ impl Guest {
 
     /// Where its source lies.
     pub(crate) fn source(self, context: &Context) -> PathBuf {
-        context.root().join("examples").join(self.name())
+        let folder = match self {
+            Self::Hospital | Self::HospitalEvil => "hospital/diagnosis",
+            other => other.name(),
+        };
+        context.root().join("examples").join(folder)
+    }
+
+    /// Features of its crate, where it is in Rust.
+    fn features(self) -> &'static [&'static str] {
+        match self {
+            Self::HospitalEvil => &["--features", "evil"],
+            _ => &[],
+        }
     }
 
     /// Where its component lies once built.
@@ -184,7 +208,12 @@ fn inputs(context: &Context, guest: Guest) -> Result<Inputs> {
     Ok(match guest.tools() {
         Tools::Rust => {
             let toolchain = Toolchain::load(context)?;
-            inputs.text("toolchain", &format!("{} {}", toolchain.choice, toolchain.version))
+            let inputs = inputs.text("toolchain", &format!("{} {}", toolchain.choice, toolchain.version));
+            match guest {
+                // They take the interfaces from where everybody finds them.
+                Guest::Hospital | Guest::HospitalEvil => inputs.files(&context.root().join("wit"))?,
+                _ => inputs,
+            }
         }
         Tools::C | Tools::Go | Tools::Python => {
             inputs.text("python packages", &format!("{PYTHON_PACKAGES:?}"))

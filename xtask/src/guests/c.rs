@@ -20,11 +20,21 @@ pub(crate) fn build(context: &Context, output: &Path) -> Result<()> {
     let folder = context.examples().join("build").join("c");
     let module = folder.join("module.wasm");
     core_module::bindings(context, &source.join("wit"), &folder)?;
-    compile(context, &source, &folder, &module)?;
+    compile(context, &source, &folder, "numbers", &module)?;
     core_module::to_component(context, &module, output)
 }
 
-fn compile(context: &Context, source: &Path, bindings: &Path, module: &Path) -> Result<()> {
+/// Makes a core module of the C files of a folder and the bindings for a world.
+///
+/// # Errors
+/// The source does not compile.
+pub(super) fn compile(
+    context: &Context,
+    source: &Path,
+    bindings: &Path,
+    world: &str,
+    module: &Path,
+) -> Result<()> {
     let mut compiler = process::command(python::zig(context)?);
     compiler.args([
         "cc",
@@ -41,7 +51,7 @@ fn compile(context: &Context, source: &Path, bindings: &Path, module: &Path) -> 
     for name in sources(source)? {
         compiler.arg(source.join(name));
     }
-    compiler.arg(bindings.join("numbers.c")).arg(bindings.join("numbers_component_type.o"));
+    compiler.arg(bindings.join(format!("{world}.c"))).arg(bindings.join(format!("{world}_component_type.o")));
     process::run(compiler.arg("-o").arg(module))
 }
 

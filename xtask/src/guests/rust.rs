@@ -3,6 +3,7 @@
 //! Where the toolchain has no `std` for that target, cargo compiles it from source, and the C library below `std` is Zig's copy of
 //! wasi-libc. All Rust guests share one build folder, so that happens once.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,8 +20,12 @@ use crate::setup::toolchain::{self, GUEST_TARGET, Toolchain, ToolchainChoice};
 /// # Errors
 /// The crate does not compile, or the toolchain is not what `setup` noted.
 pub(crate) fn build(context: &Context, guest: Guest, output: &Path) -> Result<()> {
-    let built = compile(context, &guest.source(context))?
-        .join(format!("{}_example.wasm", guest.name().replace('-', "_")));
+    let name = match guest {
+        Guest::HospitalEvil => Guest::Hospital.name(),
+        other => other.name(),
+    };
+    let built = compile_with(context, &guest.source(context), guest.features())?
+        .join(format!("{}_example.wasm", name.replace('-', "_")));
     fs::copy(&built, output).with_context(|| format!("cannot copy {}", built.display()))?;
     Ok(())
 }
@@ -30,19 +35,49 @@ pub(crate) fn build(context: &Context, guest: Guest, output: &Path) -> Result<()
 /// # Errors
 /// It does not compile, or the toolchain is not what `setup` noted.
 pub(super) fn compile(context: &Context, source: &Path) -> Result<PathBuf> {
+    compile_with(context, source, &[])
+}
+
+/// The same with arguments that choose features.
+fn compile_with(context: &Context, source: &Path, features: &[&str]) -> Result<PathBuf> {
     let toolchain = Toolchain::load(context)?;
     let folder = context.examples().join("build").join(toolchain.choice.to_string());
     let mut cargo = toolchain.cargo();
     cargo.args(["build", "--release", "--locked", "--target", GUEST_TARGET]);
+    cargo.args(features);
     cargo.current_dir(source).env("CARGO_TARGET_DIR", &folder);
-    if toolchain.choice == ToolchainChoice::Debian {
-        let library = c_library(context)?;
-        cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
-        cargo.env("CARGO_TARGET_WASM32_WASIP2_LINKER", toolchain::guest_linker(context)?);
-        cargo.env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", link_flags(&library));
-    }
-    process::run(&mut cargo)?;
+    let settings = settings(context, &toolchain)?;
+    process::run(cargo.args(&settings.flags).envs(settings.environment))?;
     Ok(folder.join(GUEST_TARGET).join("release"))
+}
+
+/// What cargo has to be told to build for the guests' target, beside its own defaults.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    /// Arguments of `cargo build`.
+    pub(super) flags: Vec<String>,
+    /// Environment variables.
+    pub(super) environment: Vec<(&'static str, OsString)>,
+}
+
+/// Names for paths, since clients pin the code hash, and it has to be the same wherever somebody builds. Where the toolchain has no
+/// `std` for the target, also how that is compiled.
+///
+/// # Errors
+/// The tools for that are not installed.
+pub(super) fn settings(context: &Context, toolchain: &Toolchain) -> Result<Settings> {
+    let mut settings = Settings::default();
+    let mut compiler = toolchain.path_flags(context)?;
+    if toolchain.choice == ToolchainChoice::Debian {
+        compiler.push(" ");
+        compiler.push(link_flags(&c_library(context)?));
+        settings.flags.push("-Zbuild-std=std,panic_abort".to_owned());
+        settings.environment.push(("RUSTC_BOOTSTRAP", "1".into()));
+        let linker = toolchain::guest_linker(context)?;
+        settings.environment.push(("CARGO_TARGET_WASM32_WASIP2_LINKER", linker.into()));
+    }
+    settings.environment.push(("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", compiler));
+    Ok(settings)
 }
 
 /// What `std` for Wasm needs below it, in a folder: `libc.a` and the linker `wasm-ld`.
@@ -114,7 +149,7 @@ fn merge(zig: &Path, folder: &Path, script: &str) -> Result<()> {
     process::run(process::command(zig).args(["ar", "-M"]).stdin(input))
 }
 
-fn make_executable(file: &Path) -> Result<()> {
+pub(super) fn make_executable(file: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(file, fs::Permissions::from_mode(0o755))?;
     Ok(())

@@ -89,7 +89,16 @@ pub(crate) fn go(context: &Context) -> Result<PathBuf> {
     carried(context, "go/bin/go")
 }
 
-/// A program that a package carries.
+/// The folder with test vectors of cryptography.
+///
+/// # Errors
+/// It is not installed.
+pub(crate) fn vectors(context: &Context) -> Result<PathBuf> {
+    let package = carried(context, "cryptography_vectors/__init__.py")?;
+    Ok(package.with_file_name(""))
+}
+
+/// A file that a package carries.
 fn carried(context: &Context, program: &str) -> Result<PathBuf> {
     let libraries = folder(context).join("lib");
     let missing = || format!("{program} is not in {}: run `cargo xtask setup`", libraries.display());

@@ -5,6 +5,7 @@
 //! Debian's compiler comes with its library source, and `std` for both targets is compiled from that.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,6 +77,35 @@ impl Toolchain {
             cargo.env_remove(name);
         }
         cargo
+    }
+
+    /// Flags by which what is compiled has fixed names for paths of this machine: the same bytes in whichever folder the checkout,
+    /// cargo's registry and the toolchain are.
+    ///
+    /// # Errors
+    /// One of the folders is not there.
+    pub(crate) fn path_flags(&self, context: &Context) -> Result<OsString> {
+        let source = self.sysroot.join("lib/rustlib/src/rust");
+        let real_source =
+            fs::canonicalize(&source).with_context(|| format!("there is no {}", source.display()))?;
+        let registry = match env::var_os("CARGO_HOME") {
+            Some(folder) => PathBuf::from(folder),
+            None => Path::new(&env::var_os("HOME").context("HOME is not set")?).join(".cargo"),
+        };
+        let folders = [
+            (context.root(), "/cloister"),
+            (&registry, "/cargo"),
+            (&source, "/rust"),
+            (&real_source, "/rust"),
+        ];
+        let flag = |(folder, name): (&Path, &str)| {
+            let mut flag = OsString::from("--remap-path-prefix=");
+            flag.push(folder);
+            flag.push("=");
+            flag.push(name);
+            flag
+        };
+        Ok(folders.map(flag).join(OsStr::new(" ")))
     }
 
     fn at(choice: ToolchainChoice, rustc: PathBuf, cargo: PathBuf) -> Result<Self> {
