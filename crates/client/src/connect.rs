@@ -1,11 +1,9 @@
 use crate::tls;
 use crate::transport::{Transport, full};
 use crate::{ClientError, Collateral, Endpoint, Identity, Policy, Session};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use cloister_api::{API_PATH, EvidenceRequest, EvidenceResponse, VolumeState};
-use cloister_attestation::verify::{Observed, Presented, verify};
-use cloister_attestation::{EXPORTER_LABEL, SessionBinding, Volume};
+use cloister_api::{API_PATH, EvidenceRequest};
+use cloister_attestation::verify::{MAX_EVIDENCE_RESPONSE, Observed, ReceivedEvidence, verify};
+use cloister_attestation::{EXPORTER_LABEL, SessionBinding};
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, StatusCode};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -62,16 +60,10 @@ impl Client {
         let transport = Transport::new(stream, &endpoint.server_name, self.timeouts).await?;
 
         let evidence = self.request_evidence(endpoint, &transport, &binding).await?;
-        let collateral = self.collateral.clone().or(evidence.collateral);
-        let presented = Presented {
-            claims: &evidence.claims,
-            quote: &evidence.quote,
-            volume: evidence.volume,
-            signature: &evidence.signature,
-        };
+        let collateral = self.collateral.as_ref().or(evidence.collateral.as_ref());
         let observed =
             Observed { binding: &binding, certificate: &certificate, server_name: &endpoint.server_name };
-        let verified = verify(&presented, &observed, collateral.as_ref(), &self.policy, SystemTime::now())?;
+        let verified = verify(&evidence.presented(), &observed, collateral, &self.policy, SystemTime::now())?;
         Ok(Session::new(transport, verified, certificate, &self.policy.apps))
     }
 
@@ -118,11 +110,9 @@ impl Client {
                 other => other,
             });
         }
-        let body = transport.body(response.into_body(), MAX_EVIDENCE).await?;
-        let response: EvidenceResponse = serde_json::from_slice(&body).map_err(|error| {
-            not_an_enclave(format!("its evidence is not in the protocol's form: {error}"))
-        })?;
-        ReceivedEvidence::new(response).map_err(not_an_enclave)
+        let body = transport.body(response.into_body(), MAX_EVIDENCE_RESPONSE).await?;
+        ReceivedEvidence::read(&body)
+            .map_err(|error| not_an_enclave(format!("its evidence is not in the protocol's form: {error}")))
     }
 }
 
@@ -151,37 +141,6 @@ impl Default for Timeouts {
     }
 }
 
-/// An [`EvidenceResponse`] with its parts decoded.
-struct ReceivedEvidence {
-    claims: Vec<u8>,
-    quote: Vec<u8>,
-    volume: Option<Volume>,
-    signature: Vec<u8>,
-    collateral: Option<Collateral>,
-}
-
-impl ReceivedEvidence {
-    fn new(response: EvidenceResponse) -> Result<Self, String> {
-        let decode = |what: &str, text: &str| {
-            BASE64_STANDARD.decode(text).map_err(|error| format!("the {what} in its evidence: {error}"))
-        };
-        let collateral = response.collateral.map(serde_json::from_value).transpose();
-        let volume = response.volume.map(|VolumeState { epoch, root: text }| {
-            let mut root = [0; 32];
-            hex::decode_to_slice(text, &mut root)
-                .map(|()| Volume { epoch, root })
-                .map_err(|error| format!("the root of the volume in its evidence: {error}"))
-        });
-        Ok(Self {
-            claims: decode("claims", &response.claims)?,
-            quote: decode("quote", &response.quote)?,
-            volume: volume.transpose()?,
-            signature: decode("signature", &response.signature)?,
-            collateral: collateral.map_err(|error| format!("the collateral in its evidence: {error}"))?,
-        })
-    }
-}
-
 fn end_entity(
     endpoint: &Endpoint,
     stream: &TlsStream<TcpStream>,
@@ -204,6 +163,3 @@ fn fresh_binding(endpoint: &Endpoint, stream: &TlsStream<TcpStream>) -> Result<S
     )?;
     Ok(SessionBinding { exporter, nonce })
 }
-
-/// Longest response with evidence, in bytes: claims, quote and collateral at their bounds, in base64 and JSON.
-const MAX_EVIDENCE: usize = 1 << 20;

@@ -2,7 +2,6 @@
 
 use super::fetcher::{Fetch, Fetcher, at};
 use cloister_tests::tls_servers::{Authority, Behavior, Certificate, Service};
-use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_has_eight_mebibytes_of_body_and_a_hundred_headers() {
