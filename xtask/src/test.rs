@@ -55,6 +55,10 @@ fn perform(context: &Context, arguments: &[String], phases: &mut Phases) -> Resu
             .env("CLOISTER_PLATFORM_GUESTS", &platform)
             .env("CLOISTER_PROVOKED_IMAGE", &provoked.sgxs)
             .env("CLOISTER_PROVOKED_SIGSTRUCT", &provoked.sigstruct);
+        // The enclave that tests share takes two deploys at a time, and refuses a third, on machines with more cores too.
+        if std::env::var_os("RUST_TEST_THREADS").is_none() {
+            tests.env("RUST_TEST_THREADS", "2");
+        }
         process::run(tests.current_dir(context.root()))
     })
 }
