@@ -15,9 +15,6 @@ mod calls;
 mod certificates;
 mod deploy;
 mod egress;
-#[cfg(target_env = "sgx")]
-#[allow(unsafe_code, reason = "an allocator is an unsafe trait")]
-mod heap;
 mod host_name;
 mod invocation;
 mod keys;
