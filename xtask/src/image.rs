@@ -49,6 +49,8 @@ pub(crate) enum Variant {
     Shipped,
     /// For tests alone: its code panics where a guest's output says so, to show what a panic harms.
     Provoked,
+    /// For tests alone: what is shipped with one thread more, so that its measurement is another.
+    Next,
 }
 
 impl Variant {
@@ -56,14 +58,20 @@ impl Variant {
         match self {
             Self::Shipped => "cloister",
             Self::Provoked => "provoked",
+            Self::Next => "next",
         }
     }
 
     fn features(self) -> &'static [&'static str] {
         match self {
-            Self::Shipped => &[],
+            Self::Shipped | Self::Next => &[],
             Self::Provoked => &["--features", "provocations"],
         }
+    }
+
+    fn layout(self) -> [(&'static str, &'static str); 3] {
+        let [heap, stack, (threads, number)] = LAYOUT;
+        [heap, stack, (threads, if self == Self::Next { ONE_MORE_THREAD } else { number })]
     }
 }
 
@@ -93,7 +101,8 @@ pub(crate) fn build_variant(context: &Context, variant: Variant) -> Result<Image
         elf: elf.clone(),
         mrenclave,
     };
-    let stamp = LAYOUT
+    let layout = variant.layout();
+    let stamp = layout
         .iter()
         .fold(Inputs::default().text("elf2sgxs", ELF2SGXS.version), |inputs, (flag, value)| {
             inputs.text(flag, value)
@@ -106,7 +115,7 @@ pub(crate) fn build_variant(context: &Context, variant: Variant) -> Result<Image
         let mut convert = process::command(context.cargo_tool(ELF2SGXS.program));
         convert
             .arg(&elf)
-            .args(LAYOUT.iter().flat_map(|(flag, value)| [flag, value]))
+            .args(layout.iter().flat_map(|(flag, value)| [flag, value]))
             .arg("--output")
             .arg(&made.sgxs);
         process::run(&mut convert)?;
@@ -168,10 +177,11 @@ const TARGET: &str = "x86_64-fortanix-unknown-sgx";
 /// CPUID cannot be asked in an enclave, so what is used is named: every CPU with DCAP and a large EPC (Ice Lake SP and
 /// later) has these. The target's LVI hardening is off: those CPUs are not affected, and it costs a factor of three.
 const FEATURES: &str = "-lvi-cfi,-lvi-load-hardening,+aes,+pclmulqdq,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,\
-+bmi1,+bmi2,+lzcnt,+adx,+movbe";
++bmi1,+bmi2,+lzcnt,+adx,+movbe,+sha";
 
 /// Compiling a Go guest of 5 MB takes 2.4 GiB of heap, and a JavaScript guest goes deep; a thousand calls that wait take 2.5 GiB.
 /// `docs/design/image.md` adds it up. Threads: `main`, the reactor, 16
 /// workers, 6 that block.
 const LAYOUT: [(&str, &str); 3] =
     [("--heap-size", "0x1d8000000"), ("--stack-size", "0x200000"), ("--threads", "24")];
+const ONE_MORE_THREAD: &str = "25";
