@@ -1,4 +1,4 @@
-use crate::{AppName, Directory, NetworkPolicy, StorageUsage};
+use crate::{AppName, CallerPolicy, Directory, NetworkPolicy, StorageUsage, TokenIssuer, Upgrade};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -53,11 +53,11 @@ pub struct AppSummary {
     pub code_hash: String,
     /// Size of the uploaded `.wasm`, bytes.
     pub size: u64,
-    /// SHA-256 of the owner's SubjectPublicKeyInfo, lower-case hex.
+    /// SHA-256 of the owner's SubjectPublicKeyInfo, or [who a token is of](crate::token_principal), lower-case hex.
     pub owner: String,
 }
 
-/// The apps of one owner, by name.
+/// The apps of one owner, by name; the operator's list has all apps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppList {
     pub apps: Vec<AppSummary>,
@@ -88,6 +88,15 @@ pub struct AppDescription {
     /// absent where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote_roots: Option<String>,
+    /// Who may ask it for what.
+    #[serde(default)]
+    pub callers: CallerPolicy,
+    /// Whose tokens `callers` can name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<TokenIssuer>,
+    /// What may take its place and keep its data.
+    #[serde(default)]
+    pub upgrade: Upgrade,
     /// Whether it has to be configured before it answers.
     #[serde(default, skip_serializing_if = "ConfigurationState::is_not_needed")]
     pub configuration: ConfigurationState,

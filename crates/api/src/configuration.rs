@@ -1,3 +1,4 @@
+use crate::{ImageUpgrade, TokenIssuer};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +10,18 @@ use std::str::FromStr;
 pub struct Configuration {
     /// Address and port to listen on, such as `127.0.0.1:8443`; port 0 leaves the choice to the host's kernel.
     pub listen: String,
-    /// The keys that may deploy, list, describe and remove apps. None: nobody may.
+    /// Who may deploy apps: keys, and [subjects of tokens](crate::token_principal). None: nobody may.
     pub owners: Vec<KeyFingerprint>,
+    /// The key of whoever runs the machine: it may read what the enclave counts, back up its volume and upgrade its image, and
+    /// nothing of any app. Fixed in the volume at its first start. None: nobody may, but that owners may back up too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<KeyFingerprint>,
+    /// Whose tokens owners can show; at most [`MAX_ISSUERS`](crate::MAX_ISSUERS).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<TokenIssuer>,
+    /// What may take the place of the image and get the key of its volume. Fixed in the volume at its first start.
+    #[serde(skip_serializing_if = "ImageUpgrade::is_never")]
+    pub image_upgrade: ImageUpgrade,
     /// Threads that serve; the image has slots for at most 16.
     pub workers: u16,
     /// TLS connections held at once; more are closed at once after they are accepted.
@@ -31,6 +42,15 @@ pub struct Configuration {
     /// operator restored. For one start; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accept_epoch: Option<u64>,
+    /// Mount the volume of another image with the key that it handed over, which is wrapped in this, base64. For one start;
+    /// absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adopt: Option<String>,
+    /// Serve nothing but the receiving of the key of another image's volume.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub receive: bool,
+    /// Milliseconds after which claims and quote are made anew.
+    pub quote_lifetime_ms: u64,
 }
 
 impl Default for Configuration {
@@ -38,6 +58,9 @@ impl Default for Configuration {
         Self {
             listen: "127.0.0.1:8443".to_owned(),
             owners: Vec::new(),
+            operator: None,
+            issuers: Vec::new(),
+            image_upgrade: ImageUpgrade::Never,
             workers: 4,
             max_connections: 256,
             max_concurrent_calls: 1_024,
@@ -47,6 +70,9 @@ impl Default for Configuration {
             grace_ms: 10_000,
             freshness: FreshnessSetting::None,
             accept_epoch: None,
+            adopt: None,
+            receive: false,
+            quote_lifetime_ms: 24 * 60 * 60 * 1_000,
         }
     }
 }
@@ -142,7 +168,8 @@ mod tests {
     fn an_empty_configuration_is_the_default_and_denies_everybody() {
         let configuration: Configuration = serde_json::from_str("{}").unwrap();
         assert_eq!(configuration, Configuration::default());
-        assert!(configuration.owners.is_empty());
+        assert!(configuration.owners.is_empty() && configuration.operator.is_none());
+        assert_eq!(configuration.image_upgrade, ImageUpgrade::Never);
     }
 
     #[test]
@@ -165,6 +192,26 @@ mod tests {
         assert_eq!(configuration.accept_epoch, Some(7));
         assert!(serde_json::from_str::<Configuration>(r#"{"freshness":"quorum"}"#).is_err());
         assert!(!serde_json::to_string(&Configuration::default()).unwrap().contains("accept_epoch"));
+    }
+
+    #[test]
+    fn the_operator_and_what_may_follow_are_named_or_absent() {
+        let text = format!(
+            r#"{{"operator":"{}","image_upgrade":{{"listed":{{"mrenclave":["{}"]}}}},"adopt":"AA==","receive":true}}"#,
+            "a5".repeat(32),
+            "5a".repeat(32)
+        );
+        let configuration: Configuration = serde_json::from_str(&text).unwrap();
+        assert_eq!(configuration.operator, Some(KeyFingerprint::from_hash([0xa5; 32])));
+        assert_eq!(configuration.image_upgrade.to_string(), format!("listed:{}", "5a".repeat(32)));
+        assert!(configuration.receive && configuration.adopt.is_some());
+        let json = serde_json::to_string(&configuration).unwrap();
+        assert_eq!(serde_json::from_str::<Configuration>(&json).unwrap(), configuration);
+        let plain = serde_json::to_string(&Configuration::default()).unwrap();
+        for absent in ["operator", "issuers", "image_upgrade", "adopt", "receive"] {
+            assert!(!plain.contains(absent), "{plain}");
+        }
+        assert!(plain.contains(r#""quote_lifetime_ms":86400000"#), "{plain}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use crate::{AppDescription, Limits, NetworkPolicy, Problem};
+use crate::{AppDescription, CallerPolicy, Limits, NetworkPolicy, Problem, TokenIssuer, Upgrade};
 use serde::{Deserialize, Serialize};
 
 /// Header of a deploy or replace request: [`DeploySettings`] as JSON in ASCII.
@@ -43,6 +43,15 @@ pub struct DeploySettings {
     /// Where the guest finds its assets; [`DEFAULT_ASSETS_AT`] if nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assets_at: Option<String>,
+    /// Who may ask the app for what.
+    #[serde(skip_serializing_if = "CallerPolicy::is_empty")]
+    pub callers: CallerPolicy,
+    /// Whose tokens `callers` can name; at most [`MAX_ISSUERS`](crate::MAX_ISSUERS).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<TokenIssuer>,
+    /// What may take the app's place and keep its data.
+    #[serde(skip_serializing_if = "Upgrade::is_owner")]
+    pub upgrade: Upgrade,
 }
 
 /// A directory that is open when the guest starts.
@@ -106,6 +115,16 @@ mod tests {
             quote_roots: vec!["MIIC".into()],
             configure_with: Some("configure".into()),
             assets_at: Some("/site".into()),
+            callers: CallerPolicy::new(vec!["@web=public".parse().unwrap()]).unwrap(),
+            issuers: vec![TokenIssuer {
+                name: "staff".into(),
+                issuer: "https://id.example.com".into(),
+                audience: "app".into(),
+                roles_claim: "roles".into(),
+                jwks: None,
+                roots: Vec::new(),
+            }],
+            upgrade: Upgrade::Frozen,
             ..DeploySettings::default()
         };
         let text = serde_json::to_string(&settings).unwrap();
@@ -118,5 +137,7 @@ mod tests {
     fn bad_rules_are_refused_by_name() {
         let error = serde_json::from_str::<DeploySettings>(r#"{"network":["https://a/b"]}"#).unwrap_err();
         assert!(error.to_string().contains("'https://a/b' is not a network rule"), "{error}");
+        let error = serde_json::from_str::<DeploySettings>(r#"{"callers":["*=all"]}"#).unwrap_err();
+        assert!(error.to_string().contains("'*=all' is not a caller rule"), "{error}");
     }
 }

@@ -4,6 +4,7 @@
 //! a constant here before it is parsed. The protocol itself is described in `docs/design/protocol.md`.
 #![forbid(unsafe_code)]
 
+mod access;
 mod app;
 mod bundle;
 mod call;
@@ -11,14 +12,21 @@ mod configuration;
 mod deploy;
 mod egress;
 mod evidence;
+mod hand_over;
 mod interfaces;
+mod issuer;
 mod name;
 mod network;
 mod problem;
 mod removal;
 mod run;
+mod upgrade;
 mod volume;
 
+pub use access::{
+    CallerPolicy, CallerRule, CallerRuleFault, EntryPattern, InvalidCallerPolicy, InvalidCallerRule,
+    MAX_CALLER_RULES, MAX_CALLER_RULES_TEXT, MAX_ENTRY, MAX_ISSUER_NAME, MAX_ROLE, Who,
+};
 pub use app::{
     AppDescription, AppList, AppSummary, AssetsDescription, ConfigurationState, ExportDescription,
     ExtensionDescription, FunctionCounters, KeyDescription, Limits, ParameterDescription,
@@ -35,7 +43,14 @@ pub use deploy::{
 };
 pub use egress::{EgressLog, EgressRequest, MAX_EGRESS_REQUESTS};
 pub use evidence::{EvidenceRequest, EvidenceResponse};
+pub use hand_over::{
+    HAND_OVER_VERSION, HandOver, HandOverOffer, HandOverRequest, MAX_HAND_OVER, VolumeAdoption,
+};
 pub use interfaces::{MAX_COMPONENT, SUPPORTED_INTERFACES, serves};
+pub use issuer::{
+    DEFAULT_ROLES_CLAIM, InvalidTokenIssuer, MAX_ISSUER_ROOTS, MAX_ISSUER_ROOTS_TEXT, MAX_ISSUER_URL,
+    MAX_ISSUER_WORD, MAX_ISSUERS, TokenIssuer, check_issuers, token_principal,
+};
 pub use name::{AppName, InvalidAppName};
 pub use network::{
     AddressRange, AddressRule, HostPattern, HostRule, InvalidNetworkPolicy, InvalidNetworkRule,
@@ -44,6 +59,10 @@ pub use network::{
 pub use problem::{Code, Problem, Trap, TrapFrame};
 pub use removal::Removal;
 pub use run::{MAX_RUN_FRAME, MAX_RUN_REQUEST, RUN, RUN_FRAME_HEAD, RUN_HEADER, RunEnd, RunRequest, RunTag};
+pub use upgrade::{
+    ENDORSEMENTS_HEADER, Endorsement, ImageDigest, ImageUpgrade, InvalidImageDigest, InvalidImageUpgrade,
+    InvalidUpgrade, MAX_ENDORSEMENTS, MAX_ENDORSEMENTS_TEXT, MAX_ENDORSERS, MAX_LISTED_IMAGES, Upgrade,
+};
 pub use volume::{
     BACKUP_BLOCK, BACKUP_END, BACKUP_EPOCH_HEADER, CheckEvent, MAX_BACKUP_CHUNK, MAX_VOLUME_BLOCKS,
     StorageUsage, VolumeState, VolumeStatistics,

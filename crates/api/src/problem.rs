@@ -160,10 +160,18 @@ codes! {
     GuestExited = ("guest-exited", 500, "The guest exited"),
     /// Code of the enclave itself failed; the call ended and nothing else.
     Internal = ("internal", 500, "Internal error"),
-    /// The request needs a client certificate with an owner's key.
-    Unauthenticated = ("unauthenticated", 401, "Client certificate required"),
-    /// This key may not do this.
+    /// The request shows neither a key nor a token, and needs one.
+    Unauthenticated = ("unauthenticated", 401, "Key or token required"),
+    /// The token is malformed, forged, expired or not for this.
+    InvalidToken = ("invalid-token", 401, "Invalid token"),
+    /// This key or token may not do this.
     Forbidden = ("forbidden", 403, "Not allowed"),
+    /// Nothing may take the place of the app and keep its data.
+    UpgradeFrozen = ("upgrade-frozen", 409, "The app is frozen"),
+    /// Too few of the app's endorsers signed what should take its place.
+    EndorsementMissing = ("endorsement-missing", 403, "Endorsement missing"),
+    /// The image that should take this one's place may not have the volume's key.
+    UpgradeRefused = ("upgrade-refused", 403, "Upgrade refused"),
     /// No such resource.
     NotFound = ("not-found", 404, "No such resource"),
     /// The resource does not know this method.
