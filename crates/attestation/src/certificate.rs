@@ -150,19 +150,25 @@ const MAX_CONTENTS: usize = 62 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Boot, Freshness, MAX_EXTENSION_VALUES, MAX_EXTENSIONS};
+    use crate::{Boot, Freshness, ImageUpgradeClaim, MAX_EXTENSION_VALUES, MAX_EXTENSIONS, PlatformClaim};
     use x509_cert::der::Decode;
 
     fn claims(boot: u8) -> Claims {
         Claims {
             tls_key: [1; 32],
             session_key: [4; 65],
-            boot: Boot { id: [boot; 16], told_time: 1 },
+            boot: Boot { id: [boot; 16], told_time: 1, counter: 1 },
             configuration: [0xcf; 32],
             owners: Vec::new(),
             volume: None,
             freshness: Freshness::None,
             apps: Vec::new(),
+            operator: None,
+            image_upgrade: ImageUpgradeClaim::Never,
+            lineage: Vec::new(),
+            made: 1,
+            platform: PlatformClaim::Simulated,
+            issuers: Vec::new(),
         }
     }
 

@@ -1,9 +1,14 @@
 mod app;
+mod image;
+mod issuer;
+mod upgrade;
 
 pub use app::{
     AppClaims, AssetsClaim, ConfigurationClaim, MAX_EXTENSION_VALUE, MAX_EXTENSION_VALUES, MAX_EXTENSIONS,
-    UpgradePolicy,
 };
+pub use image::{ImageUpgradeClaim, PlatformClaim};
+pub use issuer::IssuerClaim;
+pub use upgrade::UpgradePolicy;
 
 use crate::codec::{ClaimsError, MAX_CLAIMS, Reader, Writer};
 use crate::keys::POINT_LEN;
@@ -13,8 +18,8 @@ use cloister_api::AppName;
 /// What an enclave says of itself. The SHA-256 of the canonical encoding is the report data of its quote, so the
 /// hardware vouches that this enclave said it, and the enclave's code for the truth of it.
 ///
-/// Two things are not in here. The measurement is in the quote itself. Whether the hardware is simulated, an enclave
-/// cannot know: that is decided by the root of trust under which the quote verifies.
+/// The measurement is not in here: it is in the quote itself. Whether the hardware is simulated, an enclave cannot know; what
+/// its host says of that is claimed, and the root of trust under which the quote verifies decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// SHA-256 of the SubjectPublicKeyInfo of the key in the TLS certificate.
@@ -24,13 +29,29 @@ pub struct Claims {
     pub boot: Boot,
     /// SHA-256 of the boot configuration, byte for byte as the enclave read it.
     pub configuration: [u8; HASH_LEN],
-    /// Keys that may deploy apps: SHA-256 of the SubjectPublicKeyInfo, ascending, none twice.
+    /// Who may deploy apps: SHA-256 of a key's SubjectPublicKeyInfo, or the [`token_principal`](cloister_api::token_principal)
+    /// of a token's subject;
+    /// ascending, none twice.
     pub owners: Vec<[u8; HASH_LEN]>,
     /// The sealed volume; `None` where the enclave keeps nothing.
     pub volume: Option<Volume>,
     pub freshness: Freshness,
     /// By name, ascending, none twice.
     pub apps: Vec<AppClaims>,
+    /// SHA-256 of the operator's SubjectPublicKeyInfo; `None`: there is no operator.
+    pub operator: Option<[u8; HASH_LEN]>,
+    /// Which other images the volume may be handed to.
+    pub image_upgrade: ImageUpgradeClaim,
+    /// MRENCLAVE of every other image that held the volume's key before this one, in the order in which they first handed it
+    /// on, none twice, at most [`MAX_LINEAGE`]. Each could keep that key and put anything into the volume, so whoever trusts
+    /// this enclave's data trusts them all: a verifier accepts them as it accepts the measurement itself.
+    pub lineage: Vec<[u8; HASH_LEN]>,
+    /// Seconds since 1970 when these claims were made, as the host told. The enclave cannot check it.
+    pub made: u64,
+    pub platform: PlatformClaim,
+    /// Whose tokens may name owners. By name, ascending, none twice, at most
+    /// [`MAX_ISSUERS`](cloister_api::MAX_ISSUERS).
+    pub issuers: Vec<IssuerClaim>,
 }
 
 /// One start of the enclave.
@@ -40,6 +61,8 @@ pub struct Boot {
     pub id: [u8; 16],
     /// Seconds since 1970, as the host told. The enclave cannot check it.
     pub told_time: u64,
+    /// Starts of this volume, this one included. As good as the volume's freshness: an older disk counts on from its own.
+    pub counter: u64,
 }
 
 /// A state of the sealed volume. In claims it is the one when they were made, in a session binding the present one.
@@ -67,18 +90,20 @@ impl Claims {
     /// The canonical encoding: RFC 8949, section 4.2.1.
     ///
     /// # Errors
-    /// [`ClaimsError`] where lists are out of order, an app has too many extensions or the encoding would be longer than [`MAX_CLAIMS`].
+    /// [`ClaimsError`] where lists are out of order or too long, an app has too many extensions or the encoding would be longer
+    /// than [`MAX_CLAIMS`].
     pub fn encode(&self) -> Result<Vec<u8>, ClaimsError> {
         ascending(&self.owners, |owner| owner, "owners")?;
         ascending(&self.apps, |app| &app.name, "apps")?;
         let mut writer = Writer::default();
-        writer.map(9);
+        writer.map(ENTRIES);
         writer.key(0).uint(VERSION);
         writer.key(1).bytes(&self.tls_key);
         writer.key(2).bytes(&self.session_key);
-        writer.key(3).map(2);
+        writer.key(3).map(3);
         writer.key(0).bytes(&self.boot.id);
         writer.key(1).uint(self.boot.told_time);
+        writer.key(2).uint(self.boot.counter);
         writer.key(4).bytes(&self.configuration);
         writer.key(5).array(self.owners.len());
         self.owners.iter().for_each(|owner| writer.bytes(owner));
@@ -93,6 +118,14 @@ impl Claims {
         self.freshness.encode(writer.key(7));
         writer.key(8).array(self.apps.len());
         self.apps.iter().try_for_each(|app| app.write(&mut writer))?;
+        writer.key(9).optional_bytes(self.operator.as_ref());
+        self.image_upgrade.write(writer.key(10))?;
+        writer.key(11).uint(self.made);
+        self.platform.write(writer.key(12));
+        issuer::write(&self.issuers, writer.key(13))?;
+        check_lineage(&self.lineage)?;
+        writer.key(14).array(self.lineage.len());
+        self.lineage.iter().for_each(|image| writer.bytes(image));
         let encoded = writer.finish();
         if encoded.len() > MAX_CLAIMS { Err(ClaimsError::TooLong(encoded.len())) } else { Ok(encoded) }
     }
@@ -114,8 +147,8 @@ impl Claims {
             VERSION => {}
             other => return Err(ClaimsError::Version(other)),
         }
-        if entries != 9 {
-            return Err(ClaimsError::Shape { expected: "nine claims" });
+        if entries != ENTRIES {
+            return Err(ClaimsError::Shape { expected: "fifteen claims" });
         }
         let claims = Self {
             tls_key: reader.key(1)?.bytes()?,
@@ -126,10 +159,17 @@ impl Claims {
             volume: Volume::decode(reader.key(6)?)?,
             freshness: Freshness::decode(reader.key(7)?)?,
             apps: reader.key(8)?.list(AppClaims::decode)?,
+            operator: reader.key(9)?.optional_bytes()?,
+            image_upgrade: ImageUpgradeClaim::decode(reader.key(10)?)?,
+            made: reader.key(11)?.uint()?,
+            platform: PlatformClaim::decode(reader.key(12)?)?,
+            issuers: issuer::decode(reader.key(13)?)?,
+            lineage: reader.key(14)?.list(|reader| reader.bytes())?,
         };
         reader.end()?;
         ascending(&claims.owners, |owner| owner, "owners")?;
         ascending(&claims.apps, |app| &app.name, "apps")?;
+        check_lineage(&claims.lineage)?;
         Ok(claims)
     }
 
@@ -148,8 +188,12 @@ impl Claims {
 
 impl Boot {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, ClaimsError> {
-        reader.map_of(2)?;
-        Ok(Self { id: reader.key(0)?.bytes()?, told_time: reader.key(1)?.uint()? })
+        reader.map_of(3)?;
+        Ok(Self {
+            id: reader.key(0)?.bytes()?,
+            told_time: reader.key(1)?.uint()?,
+            counter: reader.key(2)?.uint()?,
+        })
     }
 }
 
@@ -216,12 +260,30 @@ pub fn roots_hash<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> [u8; 
     sha256(&writer.finish())
 }
 
-fn ascending<T, K: Ord>(list: &[T], key: impl Fn(&T) -> &K, what: &'static str) -> Result<(), ClaimsError> {
+fn check_lineage(images: &[[u8; HASH_LEN]]) -> Result<(), ClaimsError> {
+    let is_twice = |(at, image): (usize, &[u8; HASH_LEN])| images[..at].contains(image);
+    if images.len() > MAX_LINEAGE || images.iter().enumerate().any(is_twice) {
+        return Err(ClaimsError::Shape {
+            expected: "at most 64 images that held the volume's key, each once",
+        });
+    }
+    Ok(())
+}
+
+fn ascending<T, K: Ord + ?Sized>(
+    list: &[T],
+    key: impl Fn(&T) -> &K,
+    what: &'static str,
+) -> Result<(), ClaimsError> {
     if list.is_sorted_by(|a, b| key(a) < key(b)) { Ok(()) } else { Err(ClaimsError::Order(what)) }
 }
 
 /// The version of the claims that this crate writes and reads.
-pub(crate) const VERSION: u64 = 4;
+pub(crate) const VERSION: u64 = 5;
+/// Entries of the map.
+const ENTRIES: u64 = 15;
+/// Images that [`Claims::lineage`] names at most: as many as a volume can.
+pub const MAX_LINEAGE: usize = 64;
 
 #[cfg(test)]
 mod tests;

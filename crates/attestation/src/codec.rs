@@ -2,13 +2,14 @@
 //! definite lengths, shortest heads, map keys ascending. The reader accepts nothing else.
 
 use crate::claims::{MAX_EXTENSIONS, VERSION};
+use cloister_api::{InvalidTokenIssuer, MAX_ENDORSERS, MAX_ISSUERS, MAX_LISTED_IMAGES};
 
 /// Longest encoding of claims, in bytes: with a quote, twice, it has to fit a TLS certificate message (RFC 8446, section
 /// 4.4.2), of which rustls reads at most 64 KiB.
 pub const MAX_CLAIMS: usize = 48 << 10;
 
 /// The bytes are not claims, or the claims cannot be encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimsError {
     /// Longer than [`MAX_CLAIMS`].
     #[error("the claims are {0} bytes long, and the limit is {MAX_CLAIMS}")]
@@ -33,6 +34,24 @@ pub enum ClaimsError {
     /// An app shows more values than it may.
     #[error("an app has {0} extensions, and may have at most {MAX_EXTENSIONS}")]
     TooManyExtensions(usize),
+    /// Too many issuers of tokens in one list.
+    #[error("there are {0} issuers of tokens in one list, and there may be at most {MAX_ISSUERS}")]
+    TooManyIssuers(usize),
+    /// An issuer of tokens that no configuration can name.
+    #[error("an issuer of tokens is none: {0}")]
+    Issuer(#[from] InvalidTokenIssuer),
+    /// No image that the volume may be handed to, or too many.
+    #[error("{0} images are listed that the volume may be handed to: 1 to {MAX_LISTED_IMAGES} can be")]
+    Images(usize),
+    /// Endorsements that no set of keys could give, or that nobody would have to.
+    #[error(
+        "{threshold} endorsements by {keys} keys are no policy: it takes at least 1, at most one by each key, and at most \
+         {MAX_ENDORSERS} keys"
+    )]
+    Threshold { threshold: u64, keys: usize },
+    /// Roots of a token issuer that are not base64.
+    #[error("the roots of the token issuer {0} are not certificates in base64")]
+    IssuerRoots(String),
 }
 
 /// Writes items in the deterministic encoding; the order of map keys is the caller's duty.
@@ -74,6 +93,14 @@ impl Writer {
 
     pub(crate) fn null(&mut self) {
         self.0.push(NULL);
+    }
+
+    /// A byte string, or null where there is none.
+    pub(crate) fn optional_bytes<const N: usize>(&mut self, bytes: Option<&[u8; N]>) {
+        match bytes {
+            None => self.null(),
+            Some(bytes) => self.bytes(bytes),
+        }
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {
@@ -128,6 +155,16 @@ impl<'a> Reader<'a> {
         self.byte_string()?
             .try_into()
             .map_err(|_| ClaimsError::Shape { expected: "a byte string of its fixed length" })
+    }
+
+    /// A number that fits `T`.
+    pub(crate) fn narrow<T: TryFrom<u64>>(&mut self, expected: &'static str) -> Result<T, ClaimsError> {
+        T::try_from(self.uint()?).map_err(|_| ClaimsError::Shape { expected })
+    }
+
+    /// A byte string of this length, or null.
+    pub(crate) fn optional_bytes<const N: usize>(&mut self) -> Result<Option<[u8; N]>, ClaimsError> {
+        if self.null() { Ok(None) } else { self.bytes().map(Some) }
     }
 
     pub(crate) fn byte_string(&mut self) -> Result<&'a [u8], ClaimsError> {

@@ -25,6 +25,17 @@ impl Evidence {
         writer.finish()
     }
 
+    /// The same as a Conceptual Message Wrapper (RFC 9999): a CBOR record of media type, value and kind of message. For
+    /// verifiers that tell evidence by its media type.
+    pub fn to_cmw(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.array(3);
+        writer.text(MEDIA_TYPE);
+        writer.bytes(&self.encode());
+        writer.uint(CMW_EVIDENCE);
+        writer.finish()
+    }
+
     /// The evidence in its encoding. Neither quote nor claims are looked into.
     ///
     /// # Errors
@@ -46,7 +57,7 @@ impl Evidence {
 }
 
 /// The bytes are not evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
     /// The bytes are not canonical CBOR of this shape.
     #[error("the evidence cannot be read: {0}")]
@@ -71,6 +82,10 @@ fn bounded(bytes: &[u8], part: &'static str, limit: usize) -> Result<Vec<u8>, Ev
 
 /// CBOR tag of an Intel SGX quote with its claims, from the TCG's registration at IANA.
 const DICE_TAG: u64 = 60000;
+/// What the encoding of evidence is called.
+const MEDIA_TYPE: &str = "application/vnd.cloister.evidence+cbor";
+/// The indicator of RFC 9999's records with the bit of evidence, which is bit 2.
+const CMW_EVIDENCE: u64 = 1 << 2;
 
 #[cfg(test)]
 mod tests {
@@ -82,6 +97,14 @@ mod tests {
         let encoded = evidence.encode();
         assert_eq!(hex::encode(&encoded), "d9ea608242030041a0");
         assert_eq!(Evidence::decode(&encoded), Ok(evidence));
+    }
+
+    #[test]
+    fn a_wrapper_is_a_record_of_type_value_and_kind() {
+        let evidence = Evidence { claims: vec![0xa0], quote: vec![3, 0] };
+        let expected =
+            [&[0x83, 0x78, 38][..], MEDIA_TYPE.as_bytes(), &[0x49], &evidence.encode(), &[4]].concat();
+        assert_eq!(evidence.to_cmw(), expected);
     }
 
     #[test]

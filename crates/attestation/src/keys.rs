@@ -56,12 +56,17 @@ impl TlsKey {
     pub fn fingerprint(&self) -> [u8; HASH_LEN] {
         sha256(&self.public.spki)
     }
+
+    /// ECDSA with SHA-256 (FIPS 186-5), in DER.
+    pub(crate) fn signature(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        sign(&self.key, &[message])
+    }
 }
 
 /// Signs certificates of this key.
 impl rcgen::SigningKey for TlsKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        sign(&self.key, &[message]).map_err(|_| rcgen::Error::RemoteKeyError)
+        self.signature(message).map_err(|_| rcgen::Error::RemoteKeyError)
     }
 }
 

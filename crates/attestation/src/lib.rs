@@ -14,6 +14,7 @@ mod certificate;
 mod claims;
 mod codec;
 mod digest;
+mod endorsement;
 mod evidence;
 mod keys;
 #[cfg(feature = "verify")]
@@ -26,11 +27,13 @@ pub use certificate::{
     key_fingerprint, leaf_certificate,
 };
 pub use claims::{
-    AppClaims, AssetsClaim, Boot, Claims, ConfigurationClaim, Freshness, MAX_EXTENSION_VALUE,
-    MAX_EXTENSION_VALUES, MAX_EXTENSIONS, UpgradePolicy, Volume, environment_hash, report_data, roots_hash,
+    AppClaims, AssetsClaim, Boot, Claims, ConfigurationClaim, Freshness, ImageUpgradeClaim, IssuerClaim,
+    MAX_EXTENSION_VALUE, MAX_EXTENSION_VALUES, MAX_EXTENSIONS, MAX_LINEAGE, PlatformClaim, UpgradePolicy,
+    Volume, environment_hash, report_data, roots_hash,
 };
 pub use codec::{ClaimsError, MAX_CLAIMS};
 pub use digest::sha256;
+pub use endorsement::{EndorsementError, endorsement_statement, verify_endorsements};
 pub use evidence::{Evidence, EvidenceError, MAX_QUOTE};
 pub use keys::{KeyError, SessionKey, TlsKey};
 

@@ -2,7 +2,7 @@
 
 mod platform;
 
-use cloister_api::{Limits, NetworkPolicy};
+use cloister_api::{CallerPolicy, Limits, NetworkPolicy};
 use cloister_attestation::verify::{
     Attests, Check, Collateral, ExpectedExtension, ExpectedTee, InvalidExpectation, PckAuthority, Platform,
     Presented, QuoteOrigin, ServerCertificate, ServerEvidence, ServerPolicy, ServerRefused, SessionEvidence,
@@ -478,7 +478,7 @@ fn claims() -> Claims {
     Claims {
         tls_key: KEYS.0.fingerprint(),
         session_key: KEYS.1.public(),
-        boot: Boot { id: [1; 16], told_time: 1 },
+        boot: Boot { id: [1; 16], told_time: 1, counter: 3 },
         configuration: [2; 32],
         owners: vec![[3; 32]],
         volume: None,
@@ -497,7 +497,15 @@ fn claims() -> Claims {
             extensions: vec![(7, sha256(b"shown"))],
             configuration: ConfigurationClaim::default(),
             quote_roots: None,
+            callers: CallerPolicy::default(),
+            issuers: Vec::new(),
         }],
+        operator: Some([4; 32]),
+        image_upgrade: ImageUpgradeClaim::Never,
+        made: 1,
+        platform: PlatformClaim::Simulated,
+        issuers: Vec::new(),
+        lineage: Vec::new(),
     }
 }
 

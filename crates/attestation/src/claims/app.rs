@@ -1,7 +1,8 @@
-use super::ascending;
+use super::{IssuerClaim, UpgradePolicy, ascending, issuer};
 use crate::codec::{ClaimsError, Reader, Writer};
 use crate::{HASH_LEN, sha256};
-use cloister_api::{AppName, ConfigurationState, Limits, NetworkPolicy, NetworkRule};
+use cloister_api::{AppName, CallerPolicy, CallerRule, ConfigurationState, Limits, NetworkPolicy};
+use std::str::FromStr;
 
 /// One app, as the enclave runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +10,7 @@ pub struct AppClaims {
     pub name: AppName,
     /// SHA-256 of the uploaded `.wasm`.
     pub code_hash: [u8; HASH_LEN],
-    /// SHA-256 of the owner's SubjectPublicKeyInfo.
+    /// SHA-256 of the owner's SubjectPublicKeyInfo, or its [`token_principal`](cloister_api::token_principal).
     pub owner: [u8; HASH_LEN],
     pub limits: Limits,
     /// [`environment_hash`](crate::environment_hash) of the names of its environment variables. Their values are
@@ -33,6 +34,11 @@ pub struct AppClaims {
     /// [`roots_hash`](crate::roots_hash) of the certificates that quotes of other enclaves may end in beside Intel's;
     /// `None`: in no other.
     pub quote_roots: Option<[u8; HASH_LEN]>,
+    /// Who may ask it for what.
+    pub callers: CallerPolicy,
+    /// Whose tokens its callers may show. By name, ascending, none twice, at most
+    /// [`MAX_ISSUERS`](cloister_api::MAX_ISSUERS).
+    pub issuers: Vec<IssuerClaim>,
 }
 
 /// Read-only files that belong to an app's code.
@@ -76,13 +82,6 @@ impl From<ConfigurationState> for ConfigurationClaim {
     }
 }
 
-/// Who may replace an app's code while its data stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpgradePolicy {
-    /// The key that deployed it.
-    Owner,
-}
-
 impl AppClaims {
     /// The SHA-256 of the value that the app shows under this number.
     pub fn extension(&self, suffix: u32) -> Option<&[u8; HASH_LEN]> {
@@ -98,15 +97,28 @@ impl AppClaims {
     /// root.
     ///
     /// # Errors
-    /// [`ClaimsError`] where the extensions are out of order or too many.
+    /// As of [`encode`](Self::encode).
     pub fn hash(&self) -> Result<[u8; HASH_LEN], ClaimsError> {
         Ok(sha256(&self.encode()?))
+    }
+
+    /// What an endorsement of this app is about: SHA-256 of its entry as it is right after a deploy, without what the app itself
+    /// says later. Whoever endorses it knows it before it runs.
+    ///
+    /// # Errors
+    /// As of [`encode`](Self::encode).
+    pub fn endorsement_hash(&self) -> Result<[u8; HASH_LEN], ClaimsError> {
+        let configuration = match self.configuration {
+            ConfigurationClaim::NotNeeded => ConfigurationClaim::NotNeeded,
+            ConfigurationClaim::Awaited | ConfigurationClaim::Complete => ConfigurationClaim::Awaited,
+        };
+        Self { extensions: Vec::new(), configuration, ..self.clone() }.hash()
     }
 
     /// The app's entry in the canonical encoding of the claims.
     ///
     /// # Errors
-    /// [`ClaimsError`] where the extensions are out of order or too many.
+    /// [`ClaimsError`] where a list is out of order or too long.
     pub fn encode(&self) -> Result<Vec<u8>, ClaimsError> {
         let mut writer = Writer::default();
         self.write(&mut writer)?;
@@ -135,16 +147,15 @@ impl AppClaims {
         writer.key(3).array(numbers.len());
         numbers.into_iter().for_each(|number| writer.uint(number));
         writer.key(4).bytes(&self.environment);
-        writer.key(5).uint(match self.upgrade {
-            UpgradePolicy::Owner => 1,
-        });
+        self.upgrade.write(writer.key(5))?;
+        let mut callers = Vec::from_iter(self.callers.rules().iter().map(ToString::to_string));
+        callers.sort_unstable();
+        writer.key(6).array(callers.len());
+        callers.iter().for_each(|rule| writer.text(rule));
         let rules = self.network.rules();
         writer.key(7).array(rules.len());
         rules.iter().for_each(|rule| writer.text(&rule.to_string()));
-        match &self.roots {
-            None => writer.key(8).null(),
-            Some(hash) => writer.key(8).bytes(hash),
-        }
+        writer.key(8).optional_bytes(self.roots.as_ref());
         match &self.assets {
             None => writer.key(9).null(),
             Some(assets) => {
@@ -163,10 +174,9 @@ impl AppClaims {
             ConfigurationClaim::Awaited => 1,
             ConfigurationClaim::Complete => 2,
         });
-        match &self.quote_roots {
-            None => writer.key(13).null(),
-            Some(hash) => writer.key(13).bytes(hash),
-        }
+        writer.key(13).optional_bytes(self.quote_roots.as_ref());
+        issuer::write(&self.issuers, writer.key(14))?;
+        writer.key(15).array(0);
         Ok(())
     }
 
@@ -182,14 +192,10 @@ impl AppClaims {
             owner: reader.key(2)?.bytes()?,
             limits: decode_limits(reader.key(3)?)?,
             environment: reader.key(4)?.bytes()?,
-            upgrade: match reader.key(5)?.uint()? {
-                1 => UpgradePolicy::Owner,
-                _ => {
-                    return Err(ClaimsError::Shape { expected: "a known upgrade policy" });
-                }
-            },
+            upgrade: UpgradePolicy::decode(reader.key(5)?)?,
+            callers: decode_callers(reader.key(6)?)?,
             network: decode_network(reader.key(7)?)?,
-            roots: optional_hash(reader.key(8)?)?,
+            roots: reader.key(8)?.optional_bytes()?,
             assets: AssetsClaim::decode(reader.key(9)?)?,
             config: reader.key(10)?.bytes()?,
             extensions: decode_extensions(reader.key(11)?)?,
@@ -199,8 +205,12 @@ impl AppClaims {
                 2 => ConfigurationClaim::Complete,
                 _ => return Err(ClaimsError::Shape { expected: "a known state of configuration" }),
             },
-            quote_roots: optional_hash(reader.key(13)?)?,
+            quote_roots: reader.key(13)?.optional_bytes()?,
+            issuers: issuer::decode(reader.key(14)?)?,
         };
+        if reader.key(15)?.array()? != 0 {
+            return Err(ClaimsError::Shape { expected: "an app without links" });
+        }
         app.check_extensions()?;
         Ok(app)
     }
@@ -225,47 +235,54 @@ impl AssetsClaim {
     }
 }
 
-fn optional_hash(reader: &mut Reader<'_>) -> Result<Option<[u8; HASH_LEN]>, ClaimsError> {
-    if reader.null() { Ok(None) } else { reader.bytes().map(Some) }
-}
-
 /// A map from number to hash. Its order is checked with that of the whole entry.
 fn decode_extensions(reader: &mut Reader<'_>) -> Result<Vec<(u32, [u8; HASH_LEN])>, ClaimsError> {
     let mut extensions = Vec::new();
     for _ in 0..reader.map()? {
-        let suffix = u32::try_from(reader.uint()?)
-            .map_err(|_| ClaimsError::Shape { expected: "a 32-bit number of an extension" })?;
-        extensions.push((suffix, reader.bytes()?));
+        extensions.push((reader.narrow("a 32-bit number of an extension")?, reader.bytes()?));
     }
     Ok(extensions)
 }
 
 /// Each rule in its canonical text, ascending, none twice, and within the bounds of a policy.
 fn decode_network(reader: &mut Reader<'_>) -> Result<NetworkPolicy, ClaimsError> {
-    let texts = reader.list(|reader| reader.text())?;
-    ascending(&texts, |text| text, "network rules")?;
-    let unknown = ClaimsError::Shape { expected: "a network rule in its canonical text" };
-    let canonical = |text: &str| {
-        let rule: NetworkRule = text.parse().map_err(|_| unknown)?;
-        if rule.to_string() == text { Ok(rule) } else { Err(unknown) }
-    };
-    let rules = texts.into_iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
+    let rules = decode_rules(reader, "network rules", "a network rule in its canonical text")?;
     NetworkPolicy::new(rules)
         .map_err(|_| ClaimsError::Shape { expected: "as many network rules as an app may have" })
+}
+
+/// As [`decode_network`].
+fn decode_callers(reader: &mut Reader<'_>) -> Result<CallerPolicy, ClaimsError> {
+    let rules: Vec<CallerRule> =
+        decode_rules(reader, "rules of callers", "a rule of callers in its canonical text")?;
+    CallerPolicy::new(rules)
+        .map_err(|_| ClaimsError::Shape { expected: "as many rules of callers as an app may have" })
+}
+
+fn decode_rules<T: FromStr + ToString>(
+    reader: &mut Reader<'_>,
+    list: &'static str,
+    expected: &'static str,
+) -> Result<Vec<T>, ClaimsError> {
+    let texts = reader.list(|reader| reader.text())?;
+    ascending(&texts, |text| *text, list)?;
+    let canonical = |text: &str| match text.parse::<T>() {
+        Ok(rule) if rule.to_string() == text => Ok(rule),
+        _ => Err(ClaimsError::Shape { expected }),
+    };
+    texts.into_iter().map(canonical).collect()
 }
 
 fn decode_limits(reader: &mut Reader<'_>) -> Result<Limits, ClaimsError> {
     if reader.array()? != 10 {
         return Err(ClaimsError::Shape { expected: "ten limits" });
     }
-    let narrow =
-        |number: u64| u32::try_from(number).map_err(|_| ClaimsError::Shape { expected: "a 32-bit limit" });
     Ok(Limits {
         fuel: reader.uint()?,
         memory: reader.uint()?,
         table_elements: reader.uint()?,
-        instances: narrow(reader.uint()?)?,
-        handles: narrow(reader.uint()?)?,
+        instances: reader.narrow("a 32-bit limit")?,
+        handles: reader.narrow("a 32-bit limit")?,
         result: reader.uint()?,
         log: reader.uint()?,
         wall_time_ms: reader.uint()?,
@@ -281,4 +298,4 @@ pub const MAX_EXTENSION_VALUE: usize = 4 << 10;
 /// Bytes of all values together that an app shows in its certificates.
 pub const MAX_EXTENSION_VALUES: usize = 8 << 10;
 /// Entries of an app's map.
-const ENTRIES: u64 = 13;
+const ENTRIES: u64 = 16;

@@ -1,5 +1,7 @@
+mod rules;
+
 use super::*;
-use cloister_api::{Limits, NetworkPolicy};
+use cloister_api::{CallerPolicy, Limits, NetworkPolicy};
 use proptest::prelude::*;
 
 #[test]
@@ -22,8 +24,13 @@ fn the_documented_example_is_what_is_encoded() {
         .filter(|c| !c.is_whitespace())
         .collect();
     assert_eq!(documented, hex::encode(example().encode().unwrap()));
-    let hashes =
-        [sha256(&example().encode().unwrap()), example().apps[0].hash().unwrap(), example().apps_hash()];
+    let app = &example().apps[0];
+    let hashes = [
+        sha256(&example().encode().unwrap()),
+        app.hash().unwrap(),
+        app.endorsement_hash().unwrap(),
+        example().apps_hash(),
+    ];
     for hash in hashes.map(hex::encode) {
         assert!(page.contains(&hash), "the page states {hash}");
     }
@@ -72,7 +79,7 @@ fn every_changed_byte_is_noticed() {
 #[test]
 fn other_versions_are_named() {
     let mut encoded = example().encode().unwrap();
-    for other in [1, 2, 3, 5] {
+    for other in [1, 2, 3, 4, 6] {
         encoded[2] = other;
         assert_eq!(Claims::decode(&encoded), Err(ClaimsError::Version(other.into())));
     }
@@ -82,7 +89,7 @@ fn other_versions_are_named() {
 fn unknown_claims_are_refused() {
     let mut encoded = example().encode().unwrap();
     encoded[0] += 1;
-    encoded.extend_from_slice(&[9, 0]);
+    encoded.extend_from_slice(&[15, 0]);
     assert!(matches!(Claims::decode(&encoded), Err(ClaimsError::Shape { .. })));
 }
 
@@ -193,8 +200,7 @@ fn extensions_that_cannot_be_are_not_encoded() {
 #[test]
 fn states_of_configuration_are_known_or_refused() {
     let encoded = example().encode().unwrap();
-    let at = encoded.len() - 3;
-    assert_eq!(encoded[at - 1..], [12, 2, 13, 0xf6]);
+    let at = encoded.windows(4).position(|window| window == [12, 2, 13, 0xf6]).unwrap() + 1;
     let with = |state| {
         let mut encoded = encoded.clone();
         encoded[at] = state;
@@ -218,8 +224,45 @@ fn states_of_configuration_are_known_or_refused() {
 fn an_apps_entry_is_what_the_claims_have_of_it() {
     let claims = example();
     let entry = claims.apps[0].encode().unwrap();
-    assert!(claims.encode().unwrap().ends_with(&entry));
+    assert!(claims.encode().unwrap().windows(entry.len()).any(|window| window == entry));
     assert_eq!(claims.apps[0].hash(), Ok(sha256(&entry)));
+}
+
+/// A value in its place in the encoding is replaced by others.
+fn replaced(claims: &Claims, present: &[u8], other: &[u8]) -> Result<Claims, ClaimsError> {
+    let encoded = claims.encode().unwrap();
+    let mut found = encoded.windows(present.len()).enumerate().filter(|(_, window)| *window == present);
+    let (at, _) = found.next().expect("the value is there");
+    assert!(found.next().is_none(), "the value is there once");
+    Claims::decode(&[&encoded[..at], other, &encoded[at + present.len()..]].concat())
+}
+
+fn is_shape<T: std::fmt::Debug>(result: Result<T, ClaimsError>) -> bool {
+    matches!(result, Err(ClaimsError::Shape { .. }))
+}
+
+/// What the app says itself later is nothing that its endorsers could have known.
+#[test]
+fn an_endorsement_is_of_the_app_as_it_is_deployed() {
+    let deployed = AppClaims { configuration: ConfigurationClaim::Awaited, ..app("a") };
+    let configured = AppClaims {
+        configuration: ConfigurationClaim::Complete,
+        extensions: vec![(1, [1; 32])],
+        ..deployed.clone()
+    };
+    assert_eq!(configured.endorsement_hash(), deployed.hash());
+    assert_eq!(deployed.endorsement_hash(), deployed.hash());
+    assert_eq!(app("a").endorsement_hash(), app("a").hash());
+    assert_ne!(app("a").endorsement_hash(), deployed.endorsement_hash());
+    for other in [
+        AppClaims { code_hash: [1; 32], ..deployed.clone() },
+        AppClaims { owner: [1; 32], ..deployed.clone() },
+        AppClaims { callers: callers(&["*=owner"]), ..deployed.clone() },
+        AppClaims { upgrade: UpgradePolicy::Frozen, ..deployed.clone() },
+        AppClaims { issuers: vec![issuer("a")], ..deployed.clone() },
+    ] {
+        assert_ne!(other.endorsement_hash(), deployed.endorsement_hash());
+    }
 }
 
 #[test]
@@ -253,8 +296,13 @@ fn claims_that_do_not_fit_a_certificate_are_refused() {
 
 #[test]
 fn as_many_apps_as_an_enclave_holds_fit_with_a_rule_and_assets_each() {
-    let apps = (100..228).map(|number| full_app(&format!("app-{number}"))).collect();
-    assert!(Claims { apps, ..example() }.encode().is_ok());
+    let with = |callers: CallerPolicy| {
+        let app = |number| AppClaims { callers: callers.clone(), ..full_app(&format!("app-{number}")) };
+        Claims { apps: (100..228).map(app).collect(), ..example() }.encode()
+    };
+    assert!(with(CallerPolicy::default()).is_ok(), "{:?}", with(CallerPolicy::default()));
+    // With more to say of each, fewer fit.
+    assert!(matches!(with(callers(&["*=owner", "greet=public"])), Err(ClaimsError::TooLong(_))));
 }
 
 proptest! {
@@ -296,11 +344,18 @@ fn any_claims() -> impl Strategy<Value = Claims> {
         0..4,
     );
     let anchor = proptest::option::of(any::<[u8; 32]>());
-    (any::<[u8; 32]>(), any::<[u8; 16]>(), any::<u64>(), owners, volume, anchor, apps).prop_map(
-        |(hash, id, told_time, owners, volume, anchor, apps)| Claims {
+    let times = any::<[u64; 3]>();
+    (any::<[u8; 32]>(), any::<[u8; 16]>(), times, owners, volume, anchor, apps, any_image_upgrade()).prop_map(
+        |(hash, id, [told_time, counter, made], owners, volume, anchor, apps, image_upgrade)| Claims {
             tls_key: hash,
             session_key: [hash[0]; POINT_LEN],
-            boot: Boot { id, told_time },
+            boot: Boot { id, told_time, counter },
+            operator: (made % 2 == 0).then_some(hash),
+            image_upgrade,
+            made,
+            platform: if told_time % 2 == 0 { PlatformClaim::Hardware } else { PlatformClaim::Simulated },
+            lineage: [[1; 32], [0; 32]].into_iter().take((counter % 3) as usize).collect(),
+            issuers: ["a", "b"].into_iter().take((counter % 3) as usize).map(issuer).collect(),
             configuration: hash,
             owners: owners.into_iter().collect(),
             volume: volume.map(|(epoch, root)| Volume { epoch, root }),
@@ -314,6 +369,18 @@ fn any_claims() -> impl Strategy<Value = Claims> {
                 .collect(),
         },
     )
+}
+
+fn any_image_upgrade() -> impl Strategy<Value = ImageUpgradeClaim> {
+    let images = proptest::collection::btree_set(any::<[u8; 32]>(), 1..=16);
+    prop_oneof![
+        Just(ImageUpgradeClaim::Never),
+        Just(ImageUpgradeClaim::Operator),
+        images.prop_map(|images| ImageUpgradeClaim::Listed(images.into_iter().collect())),
+        (any::<[u8; 32]>(), any::<[u16; 2]>()).prop_map(|(mrsigner, [product, minimum_svn])| {
+            ImageUpgradeClaim::Signer { mrsigner, product, minimum_svn }
+        }),
+    ]
 }
 
 fn any_extensions() -> impl Strategy<Value = Vec<(u32, [u8; 32])>> {
@@ -351,6 +418,23 @@ fn app(name: &str) -> AppClaims {
         extensions: Vec::new(),
         configuration: ConfigurationClaim::NotNeeded,
         quote_roots: None,
+        callers: CallerPolicy::default(),
+        issuers: Vec::new(),
+    }
+}
+
+fn callers(rules: &[&str]) -> CallerPolicy {
+    CallerPolicy::new(rules.iter().map(|rule| rule.parse().unwrap()).collect()).unwrap()
+}
+
+fn issuer(name: &str) -> IssuerClaim {
+    IssuerClaim {
+        name: name.to_owned(),
+        issuer: "https://id.example.com".to_owned(),
+        audience: "cloister".to_owned(),
+        roles_claim: "roles".to_owned(),
+        jwks: None,
+        roots: Some([0x22; 32]),
     }
 }
 
@@ -367,6 +451,7 @@ fn full_app(name: &str) -> AppClaims {
         extensions: vec![(1, [0xee; 32])],
         configuration: ConfigurationClaim::Complete,
         quote_roots: Some([0x21; 32]),
+        callers: callers(&["*=owner", "greet=public"]),
         ..app(name)
     }
 }
@@ -377,11 +462,24 @@ fn example() -> Claims {
     Claims {
         tls_key: [0x71; 32],
         session_key,
-        boot: Boot { id: [0xb0; 16], told_time: 1_800_000_000 },
+        boot: Boot { id: [0xb0; 16], told_time: 1_800_000_000, counter: 7 },
         configuration: [0xcf; 32],
         owners: vec![[0x0a; 32]],
         volume: Some(Volume { epoch: 300, root: [0x40; 32] }),
         freshness: Freshness::Tpm { identity: [0x79; 32] },
-        apps: vec![AppClaims { roots: None, quote_roots: None, ..full_app("hello") }],
+        apps: vec![AppClaims {
+            roots: None,
+            quote_roots: None,
+            upgrade: UpgradePolicy::Endorsed { threshold: 1, keys: vec![[0xed; 32]] },
+            callers: callers(&["*=owner", "greet=token:corp/staff"]),
+            issuers: vec![IssuerClaim { roots: None, ..issuer("corp") }],
+            ..full_app("hello")
+        }],
+        operator: Some([0x09; 32]),
+        image_upgrade: ImageUpgradeClaim::Listed(vec![[0xe2; 32]]),
+        made: 1_800_000_060,
+        platform: PlatformClaim::Hardware,
+        issuers: Vec::new(),
+        lineage: vec![[0x1d; 32]],
     }
 }

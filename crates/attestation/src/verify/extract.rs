@@ -7,8 +7,9 @@ use dcap_qvl::quote::{EnclaveReport, Quote};
 use dcap_qvl::verify::QuoteVerifier;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
-use x509_cert::der::Decode;
+use x509_cert::der::{DateTime, Decode};
 
 /// What the peer's bytes say, each part a value or the reason why there is none. Nothing here is compared yet, and
 /// nothing but `signatures` is authenticated.
@@ -19,8 +20,8 @@ pub(super) struct Extracted {
     /// The root certificate that the policy's anchor names, where the chain has it; otherwise the root that the chain
     /// ends in, or why it has none.
     pub(super) root: Result<Vec<u8>, ForeignRoot>,
-    /// Status of the platform, once every signature from the root down to the report was verified.
-    pub(super) signatures: Result<TcbStatus, String>,
+    /// What Intel says of the platform, once every signature from the accepted root down to the report was verified.
+    pub(super) signatures: Result<VerifiedPlatform, Unverified>,
     /// Fingerprint of the certificate's key.
     pub(super) tls_key: Result<[u8; HASH_LEN], String>,
     /// What the certificate says beside its key.
@@ -42,7 +43,11 @@ impl Extracted {
         };
         Self {
             claims: Claims::decode(presented.claims),
-            signatures: signatures(presented.quote, &root, collateral, now),
+            // Never under a root that the peer chose: the library is made for trusted ones, and panics at some others.
+            signatures: match &root {
+                Ok(root) => signatures(presented.quote, root, collateral, now).map_err(Unverified::Failed),
+                Err(_) => Err(Unverified::NoRoot),
+            },
             root,
             quote: parsed.map(|(_, report)| report),
             tls_key: key_fingerprint(observed.certificate).map_err(|error| error.to_string()),
@@ -58,6 +63,27 @@ pub(super) enum ForeignRoot {
     None,
     /// SHA-256 of the certificate it ends in, and that certificate's subject.
     Other { fingerprint: [u8; HASH_LEN], subject: String },
+}
+
+/// Why nothing is known of the platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unverified {
+    /// There is no accepted root to verify signatures under.
+    NoRoot,
+    /// They do not verify.
+    Failed(String),
+}
+
+/// What verified collateral, and a verified PCK certificate, say of the platform.
+#[derive(Clone, Debug)]
+pub(super) struct VerifiedPlatform {
+    pub(super) status: TcbStatus,
+    /// Intel's advisories that this status stands for.
+    pub(super) advisories: Vec<String>,
+    pub(super) fmspc: [u8; 6],
+    pub(super) ppid: Vec<u8>,
+    /// Seconds since 1970 when the older of TCB info and quoting enclave's identity was issued.
+    pub(super) collateral_issued: Result<u64, String>,
 }
 
 /// A quote of an SGX enclave or of a TDX virtual machine.
@@ -102,24 +128,47 @@ pub(super) fn root(
     }
 }
 
+/// Verifies every signature from this root down to the report.
 pub(super) fn signatures(
     quote: &[u8],
-    root: &Result<Vec<u8>, ForeignRoot>,
+    root: &[u8],
     collateral: Option<&Collateral>,
     now: SystemTime,
-) -> Result<TcbStatus, String> {
-    let Ok(root) = root else {
-        return Err("there is no accepted root to verify them under".to_owned());
-    };
+) -> Result<VerifiedPlatform, String> {
     let collateral =
         collateral.ok_or("there is no collateral (certificates' revocation lists, TCB levels)")?;
     let now = now.duration_since(UNIX_EPOCH).map_err(|_| "the clock here says a time before 1970")?.as_secs();
     // Debug enclaves and bad TCB statuses are let through here: the comparison refuses them by checks of their own.
-    let claims = QuoteVerifier::<Graviola>::new_with_config(root.clone())
+    let claims = QuoteVerifier::<Graviola>::new_with_config(root.to_vec())
         .allow_debug(true)
         .verify_with_policy(quote, collateral, now, &QuotePolicy::claims_only(now))
         .map_err(|error| format!("{error:#}"))?;
-    Ok(claims.tcb.status)
+    Ok(VerifiedPlatform {
+        status: claims.tcb.status,
+        advisories: claims.tcb.advisory_ids,
+        fmspc: claims.platform.pck.fmspc,
+        ppid: claims.platform.pck.ppid,
+        collateral_issued: collateral_issued(collateral),
+    })
+}
+
+/// Of collateral whose signatures were verified.
+fn collateral_issued(collateral: &Collateral) -> Result<u64, String> {
+    let tcb_info = issued(&collateral.tcb_info).ok_or("the TCB info has no readable date of issue")?;
+    let identity = issued(&collateral.qe_identity)
+        .ok_or("the quoting enclave's identity has no readable date of issue")?;
+    Ok(tcb_info.min(identity))
+}
+
+/// `issueDate` of a document in Intel's PCS API, version 4: RFC 3339 in UTC.
+fn issued(document: &str) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Issued {
+        issue_date: String,
+    }
+    let Issued { issue_date } = serde_json::from_str(document).ok()?;
+    Some(DateTime::from_str(&issue_date).ok()?.unix_duration().as_secs())
 }
 
 fn subject(certificate: &[u8]) -> String {

@@ -7,6 +7,7 @@
 mod compare;
 mod crypto;
 mod extract;
+mod facts;
 mod policy;
 mod received;
 mod report;
@@ -14,7 +15,11 @@ mod server;
 mod statements;
 
 pub use dcap_qvl::{QuoteCollateralV3 as Collateral, TcbStatus};
-pub use policy::{AppExpectation, ConfigurationDemand, FreshnessDemand, Measurement, Policy, TrustAnchor};
+pub use facts::Facts;
+pub use policy::{
+    Accepted, AppExpectation, ConfigurationDemand, FreshnessDemand, Measurement, OtherApps, Policy, Presence,
+    TrustAnchor, UpgradeDemand,
+};
 pub use received::{MAX_EVIDENCE_RESPONSE, ReceivedEvidence, UnreadableEvidence};
 pub use report::{Check, CheckResult, Outcome, Platform, VerificationReport};
 pub use server::{
@@ -62,6 +67,7 @@ pub struct Verified {
     measurement: [u8; HASH_LEN],
     volume: Option<Volume>,
     report: VerificationReport,
+    facts: Facts,
 }
 
 impl Verified {
@@ -83,6 +89,11 @@ impl Verified {
     /// Every check with its outcome.
     pub fn report(&self) -> &VerificationReport {
         &self.report
+    }
+
+    /// What the quote and Intel's lists say of image and platform, accepted or not asked for.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
     }
 }
 
@@ -109,10 +120,11 @@ pub fn verify(
     now: SystemTime,
 ) -> Result<Verified, Refused> {
     let extracted = Extracted::new(presented, observed, collateral, &policy.anchor, now);
-    let report = compare::compare(&extracted, presented, observed, policy);
-    match (report.accepted(), extracted.claims, extracted.quote) {
-        (true, Ok(claims), Ok(quote)) => {
-            Ok(Verified { claims, measurement: quote.mr_enclave, volume: presented.volume, report })
+    let report = compare::compare(&extracted, presented, observed, policy, now);
+    match (report.accepted(), extracted.claims, extracted.quote, extracted.signatures) {
+        (true, Ok(claims), Ok(quote), Ok(platform)) => {
+            let facts = Facts::new(&quote, platform);
+            Ok(Verified { claims, measurement: quote.mr_enclave, volume: presented.volume, report, facts })
         }
         _ => Err(Refused { report: Box::new(report) }),
     }

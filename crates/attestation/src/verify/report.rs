@@ -104,7 +104,8 @@ pub enum Outcome {
     Passed { detail: String },
     /// It does not hold, or could not be made.
     Failed { reason: String },
-    /// The policy leaves it out, or there is nothing to check.
+    /// The policy leaves it out, or there is nothing to check, also since what it is about could not be read or verified:
+    /// the check of that has failed then.
     NotAsked { why: String },
 }
 
@@ -117,18 +118,54 @@ pub enum Check {
     RootOfTrust,
     Signatures,
     TcbStatus,
+    Advisories,
+    CollateralAge,
+    Fmspc,
+    Ppid,
     Debug,
     #[serde(rename = "mrenclave")]
     MrEnclave,
+    #[serde(rename = "mrsigner")]
+    MrSigner,
+    IsvProdId,
+    IsvSvn,
     ClaimsQuoted,
+    QuoteAge,
+    PlatformClaim,
     TlsKey,
     SessionBinding,
     CertificateCodeHash,
     CertificateClaims,
+    BootConfiguration,
+    BootCounter,
+    Operator,
+    Owners,
+    OwnerIssuers,
+    ImageUpgrade,
+    Lineage,
+    OtherApps,
+    App {
+        app: AppName,
+    },
     CodeHash {
         app: AppName,
     },
+    Owner {
+        app: AppName,
+    },
+    Upgrade {
+        app: AppName,
+    },
+    Callers {
+        app: AppName,
+    },
+    CallerIssuers {
+        app: AppName,
+    },
     NetworkRules {
+        app: AppName,
+    },
+    QuoteRoots {
         app: AppName,
     },
     Assets {
@@ -147,6 +184,26 @@ pub enum Check {
     Freshness,
 }
 
+impl Check {
+    /// The app that it is about.
+    pub fn app(&self) -> Option<&AppName> {
+        match self {
+            Self::App { app }
+            | Self::CodeHash { app }
+            | Self::Owner { app }
+            | Self::Upgrade { app }
+            | Self::Callers { app }
+            | Self::CallerIssuers { app }
+            | Self::NetworkRules { app }
+            | Self::QuoteRoots { app }
+            | Self::Assets { app }
+            | Self::Configuration { app }
+            | Self::Extension { app, .. } => Some(app),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -155,15 +212,38 @@ impl fmt::Display for Check {
             Self::RootOfTrust => "root of trust",
             Self::Signatures => "signatures",
             Self::TcbStatus => "TCB status",
+            Self::Advisories => "advisories",
+            Self::CollateralAge => "collateral's age",
+            Self::Fmspc => "FMSPC",
+            Self::Ppid => "PPID",
             Self::Debug => "debug",
             Self::MrEnclave => "MRENCLAVE",
+            Self::MrSigner => "MRSIGNER",
+            Self::IsvProdId => "ISVPRODID",
+            Self::IsvSvn => "ISVSVN",
             Self::ClaimsQuoted => "claims quoted",
+            Self::QuoteAge => "quote's age",
+            Self::PlatformClaim => "claimed platform",
             Self::TlsKey => "TLS key",
             Self::SessionBinding => "session binding",
             Self::CertificateCodeHash => "code hash in the certificate",
             Self::CertificateClaims => "claims in the certificate",
+            Self::BootConfiguration => "boot configuration",
+            Self::BootCounter => "boot counter",
+            Self::Operator => "operator",
+            Self::Owners => "owners",
+            Self::OwnerIssuers => "issuers of owners' tokens",
+            Self::ImageUpgrade => "image upgrade",
+            Self::Lineage => "lineage",
+            Self::OtherApps => "other apps",
+            Self::App { app } => return write!(f, "app {app}"),
             Self::CodeHash { app } => return write!(f, "code hash of {app}"),
+            Self::Owner { app } => return write!(f, "owner of {app}"),
+            Self::Upgrade { app } => return write!(f, "upgrade of {app}"),
+            Self::Callers { app } => return write!(f, "callers of {app}"),
+            Self::CallerIssuers { app } => return write!(f, "issuers of tokens of {app}'s callers"),
             Self::NetworkRules { app } => return write!(f, "network rules of {app}"),
+            Self::QuoteRoots { app } => return write!(f, "roots of quotes of {app}"),
             Self::Assets { app } => return write!(f, "assets of {app}"),
             Self::Configuration { app } => return write!(f, "configuration of {app}"),
             Self::Extension { app, suffix } => return write!(f, "extension {suffix} of {app}"),

@@ -63,9 +63,9 @@ pub fn verify_server(
             }
         }
         (None, None) => {
-            let root = root(&quote, Some(collateral), &anchor);
+            let root = root(&quote, Some(collateral), &anchor).map_err(|_| ServerRefused::Quote)?;
             let status =
-                signatures(encoded, &root, Some(collateral), now).map_err(ServerRefused::signatures)?;
+                signatures(encoded, &root, Some(collateral), now).map_err(ServerRefused::signatures)?.status;
             if !ACCEPTED.contains(&status) {
                 let reason = format!("the platform is {status}");
                 return Err(ServerRefused::Appraisal { check: Check::TcbStatus, reason });

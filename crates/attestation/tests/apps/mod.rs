@@ -63,7 +63,7 @@ fn plaintext_is_shown_where_nobody_asked() {
 
 #[test]
 fn assets_have_to_be_the_expected_ones_in_their_place() {
-    let expected = AssetsClaim { at: "/assets".into(), hash: [0xa5; 32] };
+    let expected = assets();
     let mut case = with_app(|app| app.assets = Some(expected.clone()));
     case.policy = case.policy.with_assets(hello(), expected.clone());
     assert!(case.verify().is_ok());
@@ -74,7 +74,9 @@ fn assets_have_to_be_the_expected_ones_in_their_place() {
     ] {
         let mut case = with_app(|app| app.assets = other);
         case.policy = case.policy.with_assets(hello(), expected.clone());
-        case.fails_only(&[Check::Assets { app: hello() }]);
+        let refused = case.fails_only(&[Check::Assets { app: hello() }]);
+        let text = format!("{} at /assets is expected", "a5".repeat(32));
+        assert!(refused.to_string().contains(&text), "{refused}");
     }
 }
 
@@ -131,13 +133,5 @@ fn an_absent_app_fails_what_is_expected_of_it_alone() {
 fn with_app(change: impl FnOnce(&mut AppClaims)) -> Case {
     let mut claims = claims();
     change(&mut claims.apps[0]);
-    Case::claiming(claims)
-}
-
-fn network(rules: &[&str]) -> NetworkPolicy {
-    NetworkPolicy::new(rules.iter().map(|rule| rule.parse().unwrap()).collect()).unwrap()
-}
-
-fn hello() -> AppName {
-    "hello".parse().unwrap()
+    Case::claiming(&claims)
 }

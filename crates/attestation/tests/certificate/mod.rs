@@ -10,7 +10,9 @@ fn a_code_hash_in_the_certificate_has_to_be_the_claimed_one_of_this_host() {
 
     let mut case = Case::new();
     case.server_name = "other.localhost".to_owned();
-    case.fails_only(&[Check::CertificateCodeHash, Check::CertificateClaims]);
+    let refused = case.fails_only(&[Check::CertificateCodeHash, Check::CertificateClaims]);
+    let expected = "the claims list no app for the host name \"other.localhost\"";
+    assert_eq!(refused.to_string().matches(expected).count(), 2, "{refused}");
 
     let mut case = Case::new();
     case.certificate = case.certificate_with(None);
@@ -52,6 +54,22 @@ fn hashes_of_the_enclave_have_to_be_the_claimed_ones() {
         case.fails_only(&[Check::CertificateCodeHash, Check::CertificateClaims]);
         case.certificate = certificate_with(&[(oid, &[0xdd; 32]), (oid, &[0xdd; 32])]);
         case.fails_only(&[Check::CertificateCodeHash, Check::CertificateClaims]);
+    }
+}
+
+/// Whatever else a certificate leaves out: what it says of an app has to be claimed.
+#[test]
+fn each_part_that_a_certificate_says_of_an_app_is_compared_by_itself() {
+    let value = &[1, 3, 6, 1, 4, 1, 65230, 3, 5, 1][..];
+    let configuration = &[1, 3, 6, 1, 4, 1, 65230, 3, 1][..];
+    for (oid, contents, reason) in [
+        (value, &b"another key"[..], "its extension 1 is not what the claims say"),
+        (configuration, &[0xdd; 32], "another configuration root of hello"),
+    ] {
+        let mut case = Case::new();
+        case.certificate = certificate_with(&[(oid, contents)]);
+        let refused = case.fails_only(&[Check::CertificateClaims]);
+        assert!(refused.to_string().contains(reason), "{refused}");
     }
 }
 
@@ -110,13 +128,4 @@ fn certificate_with(extensions: &[(&[u64], &[u8])]) -> CertificateDer<'static> {
     parameters.serial_number = Some(rcgen::SerialNumber::from(1_u64));
     parameters.custom_extensions = extensions.iter().map(custom).collect();
     parameters.self_signed(&KEYS.0).unwrap().into()
-}
-
-impl Case {
-    /// A certificate that says something else of the app.
-    fn show(&mut self, change: impl FnOnce(&mut AppExtensions)) {
-        let mut app = self.shown();
-        change(&mut app);
-        self.certificate = self.certificate_with(Some(&app));
-    }
 }

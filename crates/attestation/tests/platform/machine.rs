@@ -22,7 +22,7 @@ impl TestPlatform {
         quote.extend([0; 20]);
         quote.extend(report(machine));
 
-        let certification = self.certification();
+        let certification = self.certification(&self.pck_der);
         let mut authentication = self.attestation.raw_signature(&quote);
         authentication.extend(&self.attestation.point[1..]);
         authentication.extend(6_u16.to_le_bytes());
@@ -40,9 +40,10 @@ impl TestPlatform {
         let tcb = json!({ "sgxtcbcomponents": components, "pcesvn": 1, "tdxtcbcomponents": zeroes });
         self.signed_collateral(
             "TD_QE",
+            FROM,
             json!({
                 "id": "TDX", "version": 3, "issueDate": FROM, "nextUpdate": UNTIL,
-                "fmspc": hex::encode(FMSPC), "pceId": "0000", "tcbType": 0, "tcbEvaluationDataNumber": 1,
+                "fmspc": hex::encode(Processor::default().fmspc), "pceId": "0000", "tcbType": 0, "tcbEvaluationDataNumber": 1,
                 "tdxModule": {
                     "mrsigner": "00".repeat(48), "attributes": "00".repeat(8), "attributesMask": "FF".repeat(8),
                 },

@@ -29,6 +29,49 @@ pub struct Enclave {
     pub report_data: [u8; 64],
 }
 
+/// What the quote says of its image beside MRENCLAVE.
+#[derive(Clone, Copy)]
+pub struct Image {
+    pub mrsigner: [u8; 32],
+    pub isv_prod_id: u16,
+    pub isv_svn: u16,
+}
+
+impl Default for Image {
+    fn default() -> Self {
+        Self { mrsigner: [0xdd; 32], isv_prod_id: 1, isv_svn: 1 }
+    }
+}
+
+/// Which machine the platform's certificate is of.
+#[derive(Clone, Copy)]
+pub struct Processor {
+    pub ppid: [u8; 16],
+    pub fmspc: [u8; 6],
+}
+
+impl Default for Processor {
+    fn default() -> Self {
+        Self { ppid: [0x77; 16], fmspc: [0x70; 6] }
+    }
+}
+
+/// What collateral says, and since when.
+#[derive(Clone, Copy)]
+pub struct Levels<'a> {
+    pub status: &'a str,
+    pub advisories: &'a [&'a str],
+    pub fmspc: [u8; 6],
+    /// When the TCB info and the quoting enclave's identity were issued.
+    pub issued: [&'a str; 2],
+}
+
+impl Default for Levels<'_> {
+    fn default() -> Self {
+        Self { status: "UpToDate", advisories: &[], fmspc: Processor::default().fmspc, issued: [FROM; 2] }
+    }
+}
+
 pub struct TestPlatform {
     root: Key,
     pck_ca: Key,
@@ -47,16 +90,12 @@ impl TestPlatform {
         let [root, pck_ca, pck, tcb_signing, attestation] = keys;
         let root_issuer = Issuer::new(parameters("test root", &root, Some(1)), &root);
         let pck_ca_issuer = Issuer::new(parameters("Test PCK Platform CA", &pck_ca, Some(0)), &pck_ca);
-        let mut pck_parameters = parameters("test PCK", &pck, None);
-        pck_parameters.custom_extensions =
-            vec![CustomExtension::from_oid_content(&[1, 2, 840, 113741, 1, 13, 1], pck_extension())];
-
         let der = |certificate: rcgen::Certificate| certificate.der().to_vec();
         let root_der = der(parameters("test root", &root, Some(1)).self_signed(&root).unwrap());
         let pck_ca_der = der(parameters("Test PCK Platform CA", &pck_ca, Some(0))
             .signed_by(&pck_ca, &root_issuer)
             .unwrap());
-        let pck_der = der(pck_parameters.signed_by(&pck, &pck_ca_issuer).unwrap());
+        let pck_der = pck_certificate(&pck, &pck_ca_issuer, Processor::default());
         let tcb_signing_der = der(parameters("test TCB signing", &tcb_signing, None)
             .signed_by(&tcb_signing, &root_issuer)
             .unwrap());
@@ -70,6 +109,13 @@ impl TestPlatform {
 
     /// A DCAP quote, version 3.
     pub fn quote(&self, enclave: &Enclave) -> Vec<u8> {
+        self.quote_of(enclave, Image::default(), Processor::default())
+    }
+
+    /// A DCAP quote, version 3, of this image on this machine.
+    pub fn quote_of(&self, enclave: &Enclave, image: Image, processor: Processor) -> Vec<u8> {
+        let pck_ca = Issuer::new(parameters("Test PCK Platform CA", &self.pck_ca, Some(0)), &self.pck_ca);
+        let pck_der = pck_certificate(&self.pck, &pck_ca, processor);
         let mut quote = Vec::new();
         quote.extend(3_u16.to_le_bytes());
         quote.extend(2_u16.to_le_bytes());
@@ -78,22 +124,23 @@ impl TestPlatform {
         quote.extend(1_u16.to_le_bytes());
         quote.extend(dcap_qvl::INTEL_QE_VENDOR_ID);
         quote.extend([0; 20]);
-        quote.extend(report(enclave));
+        quote.extend(report(enclave, image));
 
         let mut authentication = self.attestation.raw_signature(&quote);
         authentication.extend(&self.attestation.point[1..]);
-        authentication.extend(self.certification());
+        authentication.extend(self.certification(&pck_der));
         quote.extend((authentication.len() as u32).to_le_bytes());
         quote.extend(authentication);
         quote
     }
 
     /// The quoting enclave's own report over the attestation key, and the platform's signature and certificates for that.
-    fn certification(&self) -> Vec<u8> {
+    fn certification(&self, pck_der: &[u8]) -> Vec<u8> {
         let mut qe_report_data = [0; 64];
         qe_report_data[..32].copy_from_slice(&sha256(&[&self.attestation.point[1..], &[0; 32]].concat()));
-        let qe_report = report(&Enclave { mrenclave: [9; 32], debug: false, report_data: qe_report_data });
-        let chain = pem_chain(&[&self.pck_der, &self.pck_ca_der, &self.root_der]);
+        let quoting = Enclave { mrenclave: [9; 32], debug: false, report_data: qe_report_data };
+        let qe_report = report(&quoting, Image::default());
+        let chain = pem_chain(&[pck_der, &self.pck_ca_der, &self.root_der]);
 
         let mut certification = Vec::new();
         certification.extend(&qe_report);
@@ -108,22 +155,32 @@ impl TestPlatform {
 
     /// Collateral that is valid from 2020 to 2090 and gives the platform this status.
     pub fn collateral(&self, status: &str) -> Collateral {
-        let components: Vec<_> = CPUSVN.iter().map(|svn| json!({ "svn": svn })).collect();
-        let tcb = json!({ "sgxtcbcomponents": components, "pcesvn": 1 });
-        self.signed_collateral(
-            "QE",
-            json!({
-                "id": "SGX", "version": 3, "issueDate": FROM, "nextUpdate": UNTIL,
-                "fmspc": hex::encode(FMSPC), "pceId": "0000", "tcbType": 0, "tcbEvaluationDataNumber": 1,
-                "tcbLevels": [{ "tcb": tcb, "tcbDate": FROM, "tcbStatus": status }],
-            }),
-        )
+        self.collateral_of(&Levels { status, ..Levels::default() })
     }
 
-    fn signed_collateral(&self, quoting_enclave: &str, tcb_info: serde_json::Value) -> Collateral {
+    /// Collateral that is valid until 2090 and says this.
+    pub fn collateral_of(&self, levels: &Levels<'_>) -> Collateral {
+        let Levels { status, advisories, fmspc, issued: [tcb_info, identity] } = *levels;
+        let components: Vec<_> = CPUSVN.iter().map(|svn| json!({ "svn": svn })).collect();
+        let tcb = json!({ "sgxtcbcomponents": components, "pcesvn": 1 });
+        let level = json!({ "tcb": tcb, "tcbDate": FROM, "tcbStatus": status, "advisoryIDs": advisories });
+        let tcb_info = json!({
+            "id": "SGX", "version": 3, "issueDate": tcb_info, "nextUpdate": UNTIL,
+            "fmspc": hex::encode(fmspc), "pceId": "0000", "tcbType": 0, "tcbEvaluationDataNumber": 1,
+            "tcbLevels": [level],
+        });
+        self.signed_collateral("QE", identity, tcb_info)
+    }
+
+    fn signed_collateral(
+        &self,
+        quoting_enclave: &str,
+        issued: &str,
+        tcb_info: serde_json::Value,
+    ) -> Collateral {
         let tcb_info = tcb_info.to_string();
         let qe_identity = json!({
-            "id": quoting_enclave, "version": 2, "issueDate": FROM, "nextUpdate": UNTIL, "tcbEvaluationDataNumber": 1,
+            "id": quoting_enclave, "version": 2, "issueDate": issued, "nextUpdate": UNTIL, "tcbEvaluationDataNumber": 1,
             "miscselect": "00000000", "miscselectMask": "FFFFFFFF",
             "attributes": hex::encode(attributes(false)), "attributesMask": "FF".repeat(16),
             "mrsigner": "DD".repeat(32), "isvprodid": 1,
@@ -182,14 +239,14 @@ impl rcgen::SigningKey for Key {
 }
 
 /// The part of a REPORT that quotes carry (Intel SDM volume 3D, table 38-22).
-fn report(enclave: &Enclave) -> Vec<u8> {
+fn report(enclave: &Enclave, image: Image) -> Vec<u8> {
     let mut report = vec![0; 384];
     report[..16].copy_from_slice(&CPUSVN);
     report[48..64].copy_from_slice(&attributes(enclave.debug));
     report[64..96].copy_from_slice(&enclave.mrenclave);
-    report[128..160].fill(0xdd);
-    report[256] = 1;
-    report[258] = 1;
+    report[128..160].copy_from_slice(&image.mrsigner);
+    report[256..258].copy_from_slice(&image.isv_prod_id.to_le_bytes());
+    report[258..260].copy_from_slice(&image.isv_svn.to_le_bytes());
     report[320..].copy_from_slice(&enclave.report_data);
     report
 }
@@ -236,8 +293,15 @@ fn nothing_revoked(name: &str, key: &Key) -> Vec<u8> {
     list.signed_by(&Issuer::new(parameters(name, key, Some(1)), key)).unwrap().der().to_vec()
 }
 
+fn pck_certificate(pck: &Key, ca: &Issuer<'_, &Key>, processor: Processor) -> Vec<u8> {
+    let mut parameters = parameters("test PCK", pck, None);
+    parameters.custom_extensions =
+        vec![CustomExtension::from_oid_content(&[1, 2, 840, 113741, 1, 13, 1], pck_extension(processor))];
+    parameters.signed_by(pck, ca).unwrap().der().to_vec()
+}
+
 /// Intel's SGX extension of PCK certificates: PPID, TCB, PCE-ID, FMSPC, type.
-fn pck_extension() -> Vec<u8> {
+fn pck_extension(processor: Processor) -> Vec<u8> {
     let oid = |arcs: &[u64]| {
         let all = [&[1, 2, 840, 113741, 1, 13, 1], arcs].concat();
         yasna::models::ObjectIdentifier::new(all)
@@ -246,7 +310,7 @@ fn pck_extension() -> Vec<u8> {
         writer.write_sequence(|writer| {
             writer.next().write_sequence(|writer| {
                 writer.next().write_oid(&oid(&[1]));
-                writer.next().write_bytes(&[0x77; 16]);
+                writer.next().write_bytes(&processor.ppid);
             });
             writer.next().write_sequence(|writer| {
                 writer.next().write_oid(&oid(&[2]));
@@ -269,7 +333,7 @@ fn pck_extension() -> Vec<u8> {
             });
             writer.next().write_sequence(|writer| {
                 writer.next().write_oid(&oid(&[4]));
-                writer.next().write_bytes(&FMSPC);
+                writer.next().write_bytes(&processor.fmspc);
             });
             writer.next().write_sequence(|writer| {
                 writer.next().write_oid(&oid(&[5]));
@@ -285,6 +349,5 @@ fn pem_chain(certificates: &[&[u8]]) -> String {
 }
 
 const CPUSVN: [u8; 16] = [1; 16];
-const FMSPC: [u8; 6] = [0x70; 6];
 const FROM: &str = "2020-01-01T00:00:00Z";
 const UNTIL: &str = "2090-01-01T00:00:00Z";

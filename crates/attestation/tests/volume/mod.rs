@@ -18,6 +18,12 @@ fn an_enclave_without_a_volume_is_accepted_where_none_is_pinned() {
     let verified = case.verify().unwrap();
     assert_eq!(verified.volume(), None);
     assert!(matches!(verified.report().outcome(&Check::Volume), Some(Outcome::NotAsked { .. })));
+    let why = |case: Case| match case.verify().unwrap().report().outcome(&Check::Freshness) {
+        Some(Outcome::NotAsked { why }) => why.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(why(case), "the enclave keeps nothing across restarts");
+    assert!(why(Case::new()).starts_with("no anchor keeps the host from putting back an older disk"));
 }
 
 #[test]
@@ -102,7 +108,7 @@ fn a_volume_without_an_anchor_is_refused_where_a_tpm_is_demanded() {
 
 #[test]
 fn another_tpm_than_the_demanded_one_is_refused() {
-    let mut case = Case::claiming(Claims { freshness: Freshness::Tpm { identity: TPM }, ..claims() });
+    let mut case = Case::claiming(&Claims { freshness: Freshness::Tpm { identity: TPM }, ..claims() });
     for accepted in [
         FreshnessDemand::Any,
         FreshnessDemand::Tpm { identity: None },
@@ -129,11 +135,9 @@ fn no_anchor_can_be_demanded_too() {
 
 impl Case {
     fn with_volumes(claimed: Option<Volume>, present: Option<Volume>) -> Self {
-        let mut case = Self::claiming(Claims { volume: claimed, ..claims() });
+        let mut case = Self::claiming(&Claims { volume: claimed, ..claims() });
         case.volume = present;
         case.sign();
         case
     }
 }
-
-const TPM: [u8; 32] = [0x79; 32];
