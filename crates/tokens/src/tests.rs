@@ -1,0 +1,7 @@
+mod caching;
+mod keys;
+#[path = "../../egress/src/tests/server.rs"]
+mod server;
+mod servers;
+mod signer;
+mod tokens;
