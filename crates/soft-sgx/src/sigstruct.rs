@@ -51,17 +51,22 @@ impl SigningKey {
         }
     }
 
-    /// Reads a PKCS#1 PEM file (`RSA PRIVATE KEY`), as OpenSSL and `sgxs-tools` write it.
+    /// Reads a PEM file: PKCS#1 (`RSA PRIVATE KEY`), as `sgxs-tools` and older OpenSSL write it, or PKCS#8 (`PRIVATE KEY`).
     ///
     /// # Errors
     ///
-    /// [`Error::SigningKey`] if it is not PEM, not PKCS#1, or not RSA-3072 with exponent 3.
+    /// [`Error::SigningKey`] if it is neither, or not RSA-3072 with exponent 3.
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
         let refuse = |reason: &dyn fmt::Display| Error::SigningKey(reason.to_string());
         let (label, der) = pkcs1::der::pem::decode_vec(pem.as_bytes()).map_err(|e| refuse(&e))?;
-        let der = Zeroizing::new(der);
-        if label != "RSA PRIVATE KEY" {
-            return Err(refuse(&format_args!("the file holds a {label}, not an RSA PRIVATE KEY")));
+        let mut der = Zeroizing::new(der);
+        match label {
+            "RSA PRIVATE KEY" => {}
+            "PRIVATE KEY" => {
+                let info = pkcs8::PrivateKeyInfoRef::try_from(&der[..]).map_err(|e| refuse(&e))?;
+                der = Zeroizing::new(info.private_key.as_bytes().to_vec());
+            }
+            _ => return Err(refuse(&format_args!("the file holds a {label}, not an RSA PRIVATE KEY"))),
         }
         let parsed = RsaPrivateKey::<UintRef<'_>>::from_der(&der).map_err(|e| refuse(&e))?;
         if parsed.public_exponent.as_bytes() != [3] {
@@ -135,27 +140,9 @@ impl SigningKey {
     ///
     /// [`Error::SigningKey`] if the signature made does not verify, as after a memory fault.
     pub fn sign(&self, measurement: [u8; 32], parameters: &SigstructParameters) -> Result<Sigstruct, Error> {
-        let mut signer = Signer::new(EnclaveHash::new(measurement));
-        let Date { year, month, day } = parameters.date;
-        signer
-            .date(year, month, day)
-            .isvprodid(parameters.isvprodid)
-            .isvsvn(parameters.isvsvn)
-            .attributes_flags(parameters.attributes.flags, !0)
-            .attributes_xfrm(parameters.attributes.xfrm, !0)
-            .miscselect(parameters.miscselect, !0);
-        let mut sigstruct = signer.unsigned_sig();
-
-        let signature = self.raw_sign(&signed_digest(&sigstruct));
-        let Some(cubed) = cube(&signature, &self.n) else {
-            return Err(Error::SigningKey("its modulus is zero".into()));
-        };
-        sigstruct.modulus.copy_from_slice(self.n.to_le_bytes().as_slice());
-        sigstruct.signature.copy_from_slice(signature.to_le_bytes().as_slice());
-        sigstruct.q1.copy_from_slice(cubed.q1.to_le_bytes().as_slice());
-        sigstruct.q2.copy_from_slice(cubed.q2.to_le_bytes().as_slice());
-        verify(&sigstruct).map_err(|_| Error::SigningKey("its signature does not verify".into()))?;
-        Ok(sigstruct)
+        let unsigned = Unsigned::new(measurement, parameters);
+        let signature = self.raw_sign(&signed_digest(&unsigned.0));
+        unsigned.with_signature(self.n.to_be_bytes().as_slice(), signature.to_be_bytes().as_slice())
     }
 
     /// `None` unless both are ≡ 2 (mod 3), as exponent 3 needs, and their product has 3072 bits.
@@ -185,6 +172,110 @@ impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigningKey").field("mrsigner", &hex::encode(self.mrsigner())).finish_non_exhaustive()
     }
+}
+
+/// A SIGSTRUCT without its signature, for keys that are elsewhere.
+#[derive(Clone, Debug)]
+pub struct Unsigned(Sigstruct);
+
+impl Unsigned {
+    /// For the image that measures `measurement` (MRENCLAVE).
+    pub fn new(measurement: [u8; 32], parameters: &SigstructParameters) -> Self {
+        let mut signer = Signer::new(EnclaveHash::new(measurement));
+        let Date { year, month, day } = parameters.date;
+        signer
+            .date(year, month, day)
+            .isvprodid(parameters.isvprodid)
+            .isvsvn(parameters.isvsvn)
+            .attributes_flags(parameters.attributes.flags, !0)
+            .attributes_xfrm(parameters.attributes.xfrm, !0)
+            .miscselect(parameters.miscselect, !0);
+        Self(signer.unsigned_sig())
+    }
+
+    /// What is signed: its header and its body, with RSA-3072, public exponent 3, PKCS#1 v1.5 and SHA-256.
+    pub fn to_be_signed(&self) -> [u8; TO_BE_SIGNED] {
+        let mut bytes = [0; TO_BE_SIGNED];
+        let (header, body) = self.0.signature_data();
+        bytes[..header.len()].copy_from_slice(header);
+        bytes[header.len()..].copy_from_slice(body);
+        bytes
+    }
+
+    /// The one of which these bytes are what is signed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Sigstruct`] if they are of no SIGSTRUCT.
+    pub fn from_to_be_signed(bytes: &[u8]) -> Result<Self, Error> {
+        let signed: &[u8; TO_BE_SIGNED] =
+            bytes.try_into().map_err(|_| refused("what is to be signed does not have 256 bytes"))?;
+        let blank = Self::new([0; 32], &SigstructParameters::default()).0;
+        let mut whole = AsRef::<[u8]>::as_ref(&blank).to_vec();
+        whole[..HEADER_SIZE].copy_from_slice(&signed[..HEADER_SIZE]);
+        whole[BODY..BODY + TO_BE_SIGNED - HEADER_SIZE].copy_from_slice(&signed[HEADER_SIZE..]);
+        let unsigned = Self(from_bytes(&whole)?);
+        let Sigstruct { header, header2, .. } = unsigned.0;
+        if header != sgx_isa::SIGSTRUCT_HEADER1 || header2 != sgx_isa::SIGSTRUCT_HEADER2 {
+            return Err(refused("its header is wrong"));
+        }
+        Ok(unsigned)
+    }
+
+    /// MRENCLAVE of the image that it is for.
+    pub fn measurement(&self) -> [u8; 32] {
+        self.0.enclavehash
+    }
+
+    /// With a signature that was made elsewhere, and the modulus of the key that made it; both big-endian.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SigningKey`] if the key is not RSA-3072, or the signature does not verify with public exponent 3.
+    pub fn with_signature(self, modulus: &[u8], signature: &[u8]) -> Result<Sigstruct, Error> {
+        let mut sigstruct = self.0;
+        let modulus = number(modulus).filter(|n| n.bits() == 3072);
+        let modulus = modulus.ok_or_else(|| Error::SigningKey("it is not RSA with 3072 bits".into()))?;
+        let does_not_verify = || {
+            Error::SigningKey(
+                "its signature does not verify, with public exponent 3 as SGX demands it".into(),
+            )
+        };
+        let signature = number(signature).filter(|s| s < &modulus).ok_or_else(does_not_verify)?;
+        let cubed = cube(&signature, &modulus).ok_or_else(does_not_verify)?;
+        sigstruct.modulus.copy_from_slice(modulus.to_le_bytes().as_slice());
+        sigstruct.signature.copy_from_slice(signature.to_le_bytes().as_slice());
+        sigstruct.q1.copy_from_slice(cubed.q1.to_le_bytes().as_slice());
+        sigstruct.q2.copy_from_slice(cubed.q2.to_le_bytes().as_slice());
+        verify(&sigstruct).map_err(|_| does_not_verify())?;
+        Ok(sigstruct)
+    }
+}
+
+/// The modulus, big-endian, of an RSA public key in PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`).
+///
+/// # Errors
+///
+/// [`Error::SigningKey`] if it is not one, or its exponent is not 3.
+pub fn public_modulus(pem: &str) -> Result<Vec<u8>, Error> {
+    let refuse = |reason: &dyn fmt::Display| Error::SigningKey(reason.to_string());
+    let (label, der) = pkcs1::der::pem::decode_vec(pem.as_bytes()).map_err(|e| refuse(&e))?;
+    let key = match label {
+        "RSA PUBLIC KEY" => der,
+        "PUBLIC KEY" => {
+            let info = pkcs8::SubjectPublicKeyInfoRef::try_from(&der[..]).map_err(|e| refuse(&e))?;
+            info.subject_public_key
+                .as_bytes()
+                .map(<[u8]>::to_vec)
+                .ok_or_else(|| refuse(&"its bits are no bytes"))?
+        }
+        other => return Err(refuse(&format_args!("the file holds a {other}, not a PUBLIC KEY"))),
+    };
+    let key = pkcs1::RsaPublicKey::<UintRef<'_>>::from_der(&key).map_err(|e| refuse(&e))?;
+    if key.public_exponent.as_bytes() != [3] {
+        return Err(refuse(&"its public exponent is not 3"));
+    }
+    Ok(key.modulus.as_bytes().to_vec())
 }
 
 /// What a SIGSTRUCT says beside the measurement. Every bit of attributes and MISCSELECT is
@@ -301,6 +392,14 @@ fn verifies(signature: &U3072, n: &U3072, digest: &[u8; 32]) -> bool {
     cube(signature, n).is_some_and(|cubed| cubed.remainder == padded(digest))
 }
 
+/// Of big-endian bytes, of which there may be fewer than of the widest number.
+fn number(bytes: &[u8]) -> Option<U3072> {
+    let mut wide = [0; MODULUS_SIZE];
+    let start = MODULUS_SIZE.checked_sub(bytes.len())?;
+    wide[start..].copy_from_slice(bytes);
+    Some(U3072::from_be_slice(&wide))
+}
+
 fn low_half(value: &U6144) -> U3072 {
     U3072::from_le_slice(&value.to_le_bytes().as_slice()[..MODULUS_SIZE])
 }
@@ -342,6 +441,11 @@ fn refused(reason: &'static str) -> Error {
     Error::Sigstruct { code: ErrorCode::InvalidSigStruct, reason }
 }
 
+/// Bytes of a SIGSTRUCT that are signed: 128 of its header, 128 of its body (SDM Vol. 3D, "Enclave signature structure").
+const TO_BE_SIGNED: usize = 256;
+const HEADER_SIZE: usize = 128;
+/// Offset of the body: behind modulus, exponent and signature.
+const BODY: usize = 900;
 const MODULUS_SIZE: usize = 384;
 const PRIME_SIZE: usize = 192;
 const VENDOR_INTEL: u32 = 0x8086;
@@ -353,64 +457,4 @@ const SHA256_DIGEST_INFO: [u8; 19] = [
 ];
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::sync::OnceLock;
-
-    use super::*;
-
-    /// One key for all tests: making one takes seconds without optimization.
-    pub(crate) fn test_key() -> &'static SigningKey {
-        static KEY: OnceLock<SigningKey> = OnceLock::new();
-        KEY.get_or_init(|| SigningKey::generate().unwrap())
-    }
-
-    #[test]
-    fn signature_verifies_and_names_the_signer() {
-        let signed = test_key().sign([0x42; 32], &SigstructParameters::default()).unwrap();
-        verify(&signed).unwrap();
-        assert_eq!(mrsigner(&signed), test_key().mrsigner());
-        assert_eq!(signed.enclavehash, [0x42; 32]);
-        assert_eq!(signed.date, 0x2026_0101);
-        let read = from_bytes(signed.as_ref()).unwrap();
-        verify(&read).unwrap();
-    }
-
-    #[test]
-    fn any_changed_part_is_refused() {
-        let signed = test_key().sign([0x42; 32], &SigstructParameters::default()).unwrap();
-        // Header, date, reserved, modulus, exponent, signature, attributes, hash, SVN, Q1, Q2.
-        for offset in [0, 20, 50, 130, 512, 520, 928, 960, 1026, 1045, 1430] {
-            let mut bytes = signed.as_ref().to_vec();
-            bytes[offset] ^= 1;
-            let changed = from_bytes(&bytes).unwrap();
-            assert!(matches!(verify(&changed), Err(Error::Sigstruct { .. })), "byte {offset}");
-        }
-        assert!(from_bytes(&[0; 1807]).is_err());
-    }
-
-    #[test]
-    fn a_key_survives_pem() {
-        let pem = test_key().to_pem().unwrap();
-        assert!(pem.starts_with("-----BEGIN RSA PRIVATE KEY-----"));
-        let read = SigningKey::from_pem(&pem).unwrap();
-        assert_eq!(read.mrsigner(), test_key().mrsigner());
-        let (a, b) = (
-            read.sign([1; 32], &SigstructParameters::default()).unwrap(),
-            test_key().sign([1; 32], &SigstructParameters::default()).unwrap(),
-        );
-        assert_eq!(a.signature, b.signature);
-    }
-
-    #[test]
-    fn other_files_are_refused() {
-        for text in ["", "hello", "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"] {
-            assert!(matches!(SigningKey::from_pem(text), Err(Error::SigningKey(_))));
-        }
-    }
-
-    #[test]
-    fn debug_shows_no_secret() {
-        let shown = format!("{:?}", test_key());
-        assert_eq!(shown, format!("SigningKey {{ mrsigner: {:?}, .. }}", hex::encode(test_key().mrsigner())));
-    }
-}
+pub(crate) mod tests;

@@ -8,6 +8,7 @@
 mod identity;
 #[allow(unsafe_code, reason = "RDRAND is an instruction that the compiler offers as an unsafe intrinsic")]
 mod random;
+mod report;
 
 #[cfg(target_env = "sgx")]
 #[path = "sgx.rs"]
@@ -17,8 +18,9 @@ mod platform;
 mod platform;
 
 pub use identity::Identity;
-pub use platform::{identity, report, sealing_key};
+pub use platform::{identity, report, sealing_key, target_info, verify_report};
 pub use random::{RandomError, random};
+pub use report::{NotATarget, ReportError, TargetInfo, VerifiedReport};
 
 /// Bytes of REPORTDATA, what a report says for the enclave.
 pub const REPORT_DATA_LEN: usize = 64;

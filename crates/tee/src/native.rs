@@ -1,4 +1,7 @@
-use crate::{Identity, NotAnEnclave, REPORT_DATA_LEN, REPORT_LEN, SealingError, TARGET_INFO_LEN};
+use crate::{
+    Identity, NotAnEnclave, REPORT_DATA_LEN, REPORT_LEN, ReportError, SealingError, TARGET_INFO_LEN,
+    TargetInfo, VerifiedReport,
+};
 use zeroize::Zeroizing;
 
 /// Who this enclave is.
@@ -20,6 +23,22 @@ pub fn report(
     Err(NotAnEnclave)
 }
 
+/// This enclave as the target of another's report.
+///
+/// # Errors
+/// [`NotAnEnclave`], always, in a native build.
+pub fn target_info() -> Result<TargetInfo, NotAnEnclave> {
+    Err(NotAnEnclave)
+}
+
+/// What a report says that was made for this enclave on this CPU.
+///
+/// # Errors
+/// [`ReportError::NotAnEnclave`], always, in a native build.
+pub fn verify_report(_report: &[u8; REPORT_LEN]) -> Result<VerifiedReport, ReportError> {
+    Err(NotAnEnclave.into())
+}
+
 /// A key that only this image on this platform can have.
 ///
 /// # Errors
@@ -36,6 +55,8 @@ mod tests {
     fn a_native_build_never_pretends_to_be_an_enclave() {
         assert_eq!(identity(), Err(NotAnEnclave));
         assert_eq!(report(&[0; TARGET_INFO_LEN], &[0; REPORT_DATA_LEN]), Err(NotAnEnclave));
+        assert_eq!(target_info(), Err(NotAnEnclave));
+        assert_eq!(verify_report(&[0; REPORT_LEN]), Err(ReportError::NotAnEnclave(NotAnEnclave)));
         assert_eq!(sealing_key(&[0; 32]), Err(SealingError::NotAnEnclave(NotAnEnclave)));
     }
 }

@@ -1,4 +1,8 @@
-use crate::{Identity, NotAnEnclave, REPORT_DATA_LEN, REPORT_LEN, SealingError, TARGET_INFO_LEN};
+use crate::report::{key_id, verify};
+use crate::{
+    Identity, NotAnEnclave, REPORT_DATA_LEN, REPORT_LEN, ReportError, SealingError, TARGET_INFO_LEN,
+    TargetInfo, VerifiedReport,
+};
 use sgx_isa::{AttributesFlags, ErrorCode, Keyname, Keypolicy, Keyrequest, Report, Targetinfo};
 use zeroize::Zeroizing;
 
@@ -29,6 +33,28 @@ pub fn report(
     let report = Report::for_target(&target, report_data);
     let bytes: &[u8] = report.as_ref();
     Ok(Box::new(bytes.try_into().expect("REPORT has its size")))
+}
+
+/// This enclave as the target of another's report.
+///
+/// # Errors
+/// None in an enclave.
+pub fn target_info() -> Result<TargetInfo, NotAnEnclave> {
+    let own = Report::for_self();
+    let bytes: &[u8] = own.as_ref();
+    let mut attributes = [0; 16];
+    attributes.copy_from_slice(&bytes[48..64]);
+    Ok(TargetInfo { mrenclave: own.mrenclave, attributes, miscselect: own.miscselect.bits() })
+}
+
+/// What a report says that was made for this enclave on this CPU: its MAC is checked with EGETKEY's report key.
+///
+/// # Errors
+/// [`ReportError::NotAuthentic`] for every other; [`ReportError::Refused`] where EGETKEY refuses.
+pub fn verify_report(report: &[u8; REPORT_LEN]) -> Result<VerifiedReport, ReportError> {
+    let request = Keyrequest { keyname: Keyname::Report as u16, keyid: key_id(report), ..Default::default() };
+    let key = request.egetkey().map(Zeroizing::new);
+    verify(report, &*key.map_err(|code: ErrorCode| ReportError::Refused(code as u32))?)
 }
 
 /// A key that only this image (MRENCLAVE) on this platform can have, at this or a later security version of the

@@ -178,6 +178,28 @@ pub enum MountError {
          superblocks' headers were changed"
     )]
     WrongKey,
+    /// The sealed key that was given for a takeover does not open.
+    #[error(
+        "the sealed volume key that was given for a takeover was made by another enclave image, on another CPU, or was \
+         changed; hand the volume over once more, to this image"
+    )]
+    AdoptionOfAnother,
+    /// The sealed key that was given for a takeover is another volume's.
+    #[error(
+        "the sealed volume key that was given for a takeover is for the volume {}, and this is the volume {}",
+        hex(.given), hex(.found)
+    )]
+    AdoptionElsewhere {
+        /// The identifier of the volume that the key is for.
+        given: [u8; 16],
+        /// That of the volume on the disk.
+        found: [u8; 16],
+    },
+    /// The volume names [`crate::MAX_LINEAGE`] images already.
+    #[error(
+        "the volume was in the hands of as many enclave images as it can name; start a new one, and move the apps' data"
+    )]
+    TooManyImages,
     /// The volume is older than its anchor says.
     #[error(
         "the volume is not the newest: its epoch {epoch} was written when the freshness anchor stood at {written}, and \
@@ -213,4 +235,8 @@ pub enum MountError {
     /// A disk error, damage above the datasets, or no randomness.
     #[error(transparent)]
     Volume(#[from] VolumeError),
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

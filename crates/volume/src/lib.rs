@@ -8,6 +8,7 @@
 //! [`kv`] keeps keys and values on it. `docs/design/volume.md` has the layout to the byte and the arguments.
 #![forbid(unsafe_code)]
 
+mod adoption;
 mod anchor;
 mod backup;
 mod cache;
@@ -37,6 +38,7 @@ mod volume;
 mod walk;
 mod write;
 
+pub use adoption::{Adoption, NotAnAdoption, VolumeKey};
 pub use anchor::{Anchor, AnchorError, AnchorProvider, AnchorPurpose};
 pub use backup::{Backup, CheckReport, Chunk};
 pub use dataset::{Attributes, Dataset, DatasetSummary, Object, ObjectId, Quota, Usage};
@@ -53,6 +55,8 @@ pub const MAX_NAME: usize = 80;
 pub const MAX_DATASETS: usize = 16_384;
 /// The most blocks that a volume uses: 1 TiB.
 pub const MAX_BLOCKS: u64 = 1 << 28;
+/// The most enclave images that a volume names as those which held its key before.
+pub const MAX_LINEAGE: usize = 64;
 
 #[cfg(test)]
 mod tests;

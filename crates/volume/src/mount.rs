@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use cloister_tee::random;
 use sha2::{Digest, Sha256};
-use zeroize::{Zeroize, Zeroizing};
 
+use crate::MAX_LINEAGE;
+use crate::adoption::{Adoption, unwrap, wrap};
 use crate::anchor::{Anchor, AnchorError, AnchorPurpose};
 use crate::cache::Cache;
 use crate::disk::{BLOCK, Disk};
 use crate::error::{MountError, VolumeError};
 use crate::fetch::read_run;
-use crate::keys::{self, Cipher, Key, KeyRing};
+use crate::keys::{self, Key, KeyRing};
 use crate::layout::{
     AnchorMark, BITMAP, BODY_AT, BODY_LEN, Block, Body, CATALOG, ENTRIES, ENTRY_LEN, Entry, Header,
-    HeaderError, Place, STRUCTURE, WRAPPED_AT, is_blank,
+    HeaderError, Place, STRUCTURE, is_blank,
 };
 use crate::load;
 use crate::resident::ResidentTree;
@@ -43,7 +44,10 @@ impl Volume {
             return Err(MountError::NotBlank);
         }
         disk.resize(FIRST_BLOCKS).map_err(|error| VolumeError::disk("making room", &error))?;
-        let (header, key) = new_header(sealing)?;
+        let mut id = [0; 16];
+        random(&mut id).map_err(VolumeError::from)?;
+        let key = keys::draw().map_err(VolumeError::from)?;
+        let header = wrap(id, &key, sealing)?;
         let secrets = Secrets::of(&key, &header.volume);
         let (anchor, mark) = match &options.anchor {
             None => (None, None),
@@ -63,6 +67,7 @@ impl Volume {
             catalog: None,
             bitmap: None,
             exception: [0; 16],
+            lineage: Vec::new(),
         };
         let durable =
             Durable { commit: Commit { epoch: 0, root: [0; 32] }, body, sealed: Box::new([0; BLOCK]) };
@@ -87,17 +92,23 @@ impl Volume {
         // What a process before this one wrote may be in the host's memory only; what is accepted must be durable.
         disk.flush().map_err(|error| VolumeError::disk("flushing", &error))?;
         let slots = read_slots(&*disk)?;
-        let mut found = open_slots(&slots, sealing)?;
+        let mut found = open_slots(&slots, sealing, options.adopt.as_ref())?;
+        let is_taken_over = found.iter().any(|opened| opened.by == Opener::Adoption);
         found.sort_by_key(|opened| std::cmp::Reverse(opened.durable.commit.epoch));
         let Accepted { opened, anchor, by } = accept(found, &options)?;
-        let Opened { header, key, mut durable } = opened;
+        let Opened { mut header, key, mut durable, by: opener } = opened;
         let secrets = Secrets::of(&key, &header.volume);
         if by == Rule::Exception {
             random(&mut durable.body.exception).map_err(VolumeError::from)?;
         }
+        if opener == Opener::Adoption {
+            let from = options.adopt.as_ref().map(Adoption::from);
+            durable.body.lineage = with_image(durable.body.lineage, from)?;
+            header = wrap(header.volume, &key, sealing)?;
+        }
         durable.body.anchor = anchor.as_ref().map(|anchored| anchored.mark);
         let mut state = load_state(&disk, &options, secrets, durable)?;
-        state.changed |= anchor.is_some();
+        state.changed |= anchor.is_some() || is_taken_over;
         state.is_anchor_in_doubt = anchor.is_some();
         let (anchor, is_changed) = (anchor.map(|anchored| anchored.anchor), state.changed);
         let is_anchored = anchor.is_some();
@@ -110,9 +121,14 @@ impl Volume {
         if is_changed {
             let committed = volume.commit();
             // With an anchor nothing may be served before the commit. A map that was rebuilt can wait for the next.
-            if is_anchored {
+            if is_anchored || is_taken_over {
                 committed?;
             }
+        }
+        if is_taken_over {
+            // The other slot's header goes, too: the image before must not open what is there from now on.
+            volume.inner.lock().changed = true;
+            volume.commit()?;
         }
         Ok(volume)
     }
@@ -143,6 +159,16 @@ struct Opened {
     header: Header,
     key: Key,
     durable: Durable,
+    by: Opener,
+}
+
+/// What gave the volume's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opener {
+    /// The superblock's header, which this image wrote.
+    Header,
+    /// [`Options::adopt`]; the header is the image's before.
+    Adoption,
 }
 
 /// The two slots; none for one that is beyond the end of the disk.
@@ -158,38 +184,17 @@ fn read_slots(disk: &dyn Disk) -> Result<[Option<Box<Block>>; 2], VolumeError> {
     Ok(slots)
 }
 
-/// A header for a new volume, and the volume's key, which is in it under the sealing key.
-fn new_header(sealing: &dyn SealingKey) -> Result<(Header, Key), MountError> {
-    let mut header = Header {
-        volume: [0; 16],
-        sealing_key: [0; 32],
-        wrap_nonce: [0; 12],
-        wrapped: [0; 32],
-        wrap_tag: [0; 16],
-        key: [0; 12],
-        counter: 0,
-        tag: [0; 16],
-    };
-    let key = keys::draw().map_err(VolumeError::from)?;
-    for field in [&mut header.volume[..], &mut header.sealing_key, &mut header.wrap_nonce] {
-        random(field).map_err(VolumeError::from)?;
-    }
-    header.wrapped = *key;
-    let mut block = [0; BLOCK];
-    header.encode(&mut block);
-    let wrapping = Cipher::new(&*sealing.sealing_key(&header.sealing_key)?);
-    header.wrap_tag = wrapping.seal_with(&header.wrap_nonce, &block[..WRAPPED_AT], &mut header.wrapped);
-    block.zeroize();
-    Ok((header, key))
-}
-
 /// Opens what can be opened of the two slots.
-fn open_slots(slots: &[Option<Box<Block>>; 2], sealing: &dyn SealingKey) -> Result<Vec<Opened>, MountError> {
+fn open_slots(
+    slots: &[Option<Box<Block>>; 2],
+    sealing: &dyn SealingKey,
+    adoption: Option<&Adoption>,
+) -> Result<Vec<Opened>, MountError> {
     let mut opened = Vec::new();
     let mut worst = MountError::Blank;
     for (number, slot) in slots.iter().enumerate() {
         let Some(slot) = slot else { continue };
-        match open_slot(number as u64, slot, sealing) {
+        match open_slot(number as u64, slot, sealing, adoption) {
             Ok(superblock) => opened.push(superblock),
             Err(error) if severity(&error) > severity(&worst) => worst = error,
             Err(_) => {}
@@ -209,7 +214,12 @@ fn severity(error: &MountError) -> u8 {
     }
 }
 
-fn open_slot(number: u64, slot: &Block, sealing: &dyn SealingKey) -> Result<Opened, MountError> {
+fn open_slot(
+    number: u64,
+    slot: &Block,
+    sealing: &dyn SealingKey,
+    adoption: Option<&Adoption>,
+) -> Result<Opened, MountError> {
     if is_blank(slot) {
         return Err(MountError::Blank);
     }
@@ -217,11 +227,15 @@ fn open_slot(number: u64, slot: &Block, sealing: &dyn SealingKey) -> Result<Open
         HeaderError::NotOurs => MountError::Damaged("they do not begin as a volume's do"),
         HeaderError::Version(version) => MountError::Version(version),
     })?;
-    let wrapping = Cipher::new(&*sealing.sealing_key(&header.sealing_key)?);
-    let mut key = Zeroizing::new(header.wrapped);
-    wrapping
-        .open_with(&header.wrap_nonce, &slot[..WRAPPED_AT], &mut *key, &header.wrap_tag)
-        .map_err(|_| MountError::WrongKey)?;
+    let (key, by) = match (unwrap(&header, sealing), adoption) {
+        (Err(MountError::WrongKey), Some(adoption)) if adoption.volume() == header.volume => {
+            (adoption.open(sealing)?, Opener::Adoption)
+        }
+        (Err(MountError::WrongKey), Some(adoption)) => {
+            return Err(MountError::AdoptionElsewhere { given: adoption.volume(), found: header.volume });
+        }
+        (own, _) => (own?, Opener::Header),
+    };
 
     let damaged = MountError::Damaged("their bodies do not verify");
     let cipher = KeyRing::new(Secrets::of(&key, &header.volume).superblock).cipher(&header.key);
@@ -233,7 +247,18 @@ fn open_slot(number: u64, slot: &Block, sealing: &dyn SealingKey) -> Result<Open
         return Err(damaged);
     }
     let commit = Commit { epoch: body.epoch, root: Sha256::digest(bytes).into() };
-    Ok(Opened { header, key, durable: Durable { commit, body, sealed: Box::new(*slot) } })
+    Ok(Opened { header, key, durable: Durable { commit, body, sealed: Box::new(*slot) }, by })
+}
+
+/// The images that held the key before, and one more, each once.
+fn with_image(mut lineage: Vec<[u8; 32]>, image: Option<[u8; 32]>) -> Result<Vec<[u8; 32]>, MountError> {
+    if let Some(image) = image.filter(|image| !lineage.contains(image)) {
+        if lineage.len() == MAX_LINEAGE {
+            return Err(MountError::TooManyImages);
+        }
+        lineage.push(image);
+    }
+    Ok(lineage)
 }
 
 /// An anchor, and what the accepted commit counts as.

@@ -110,6 +110,7 @@ impl Snapshot {
             catalog: state.catalog.root(),
             bitmap: state.bitmap.root(),
             exception: before.body.exception,
+            lineage: before.body.lineage.clone(),
         };
         state.changed = false;
         state.snapshots += 1;

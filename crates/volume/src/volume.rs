@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::adoption::Adoption;
 use crate::anchor::{Anchor, AnchorProvider};
 use crate::commit::Queue;
 use crate::disk::{BLOCK, Disk};
@@ -26,11 +27,20 @@ pub struct Options {
     pub anchor: Option<Arc<dyn AnchorProvider>>,
     /// An epoch that is accepted although the anchor says that it is old: a backup that the operator allowed.
     pub accept_epoch: Option<u64>,
+    /// The volume's key as another image handed it over, for the first mount after that. A volume that this image can open
+    /// without it does not need it.
+    pub adopt: Option<Adoption>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { cache_bytes: 64 << 20, dirty_bytes: 32 << 20, anchor: None, accept_epoch: None }
+        Options {
+            cache_bytes: 64 << 20,
+            dirty_bytes: 32 << 20,
+            anchor: None,
+            accept_epoch: None,
+            adopt: None,
+        }
     }
 }
 
@@ -41,6 +51,7 @@ impl fmt::Debug for Options {
             .field("dirty_bytes", &self.dirty_bytes)
             .field("anchor", &self.anchor.is_some())
             .field("accept_epoch", &self.accept_epoch)
+            .field("adopt", &self.adopt.is_some())
             .finish()
     }
 }

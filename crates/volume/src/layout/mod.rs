@@ -116,7 +116,7 @@ fn put_u48(bytes: &mut [u8], at: usize, number: u64) {
     bytes[at..at + 6].copy_from_slice(&number.to_le_bytes()[..6]);
 }
 
-fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+pub(crate) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut array = [0; N];
     array.copy_from_slice(&bytes[at..at + N]);
     array

@@ -3,7 +3,7 @@
 use super::{Block, KeyId};
 use super::{Malformed, POINTER_LEN, Pointer, array_at, put_u48, u48_at, u64_at};
 use crate::disk::BLOCK;
-use crate::{MAX_BLOCKS, MAX_DATASETS};
+use crate::{MAX_BLOCKS, MAX_DATASETS, MAX_LINEAGE};
 
 const MAGIC: [u8; 8] = *b"CLOISVOL";
 const VERSION: u32 = 1;
@@ -14,6 +14,9 @@ pub(crate) const WRAPPED_AT: usize = 76;
 pub(crate) const BODY_AT: usize = 160;
 /// Bytes of the body.
 pub(crate) const BODY_LEN: usize = BLOCK - BODY_AT;
+
+/// Where the body names images.
+const LINEAGE_AT: usize = 224;
 
 /// Whether a superblock was never written.
 pub(crate) fn is_blank(block: &[u8]) -> bool {
@@ -110,7 +113,9 @@ impl Header {
 /// | 112..152 | pointer to the catalog's root |
 /// | 152..192 | pointer to the bitmap's root |
 /// | 192..208 | drawn when an operator's exception was last used; 0 where none ever was |
-/// | 208..3936 | 0 |
+/// | 208..210 | how many images held the volume's key before |
+/// | 224..2272 | their MRENCLAVEs, 32 bytes each |
+/// | 2272..3936 | 0 |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Body {
     pub(crate) epoch: u64,
@@ -122,6 +127,7 @@ pub(crate) struct Body {
     pub(crate) catalog: Option<Pointer>,
     pub(crate) bitmap: Option<Pointer>,
     pub(crate) exception: [u8; 16],
+    pub(crate) lineage: Vec<[u8; 32]>,
 }
 
 /// What a commit says of the anchor.
@@ -139,6 +145,10 @@ impl Body {
         if epoch == 0 || !(3..=MAX_BLOCKS).contains(&blocks) || entries > MAX_DATASETS as u64 {
             return Err(Malformed);
         }
+        let images = usize::from(u16::from_le_bytes(array_at(bytes, 208)));
+        if images > MAX_LINEAGE {
+            return Err(Malformed);
+        }
         let anchor = match bytes[24] {
             0 => None,
             1 => Some(AnchorMark { value: u64_at(bytes, 16), identity: array_at(bytes, 32) }),
@@ -154,6 +164,7 @@ impl Body {
             catalog: Pointer::decode(&bytes[112..]),
             bitmap: Pointer::decode(&bytes[152..]),
             exception: array_at(bytes, 192),
+            lineage: (0..images).map(|image| array_at(bytes, LINEAGE_AT + image * 32)).collect(),
         })
     }
 
@@ -172,6 +183,11 @@ impl Body {
         Pointer::encode(self.catalog.as_ref(), &mut bytes[112..112 + POINTER_LEN]);
         Pointer::encode(self.bitmap.as_ref(), &mut bytes[152..152 + POINTER_LEN]);
         bytes[192..208].copy_from_slice(&self.exception);
+        // A mount adds no more than there is room for.
+        bytes[208..210].copy_from_slice(&(self.lineage.len() as u16).to_le_bytes());
+        for (into, image) in bytes[LINEAGE_AT..].chunks_exact_mut(32).zip(&self.lineage) {
+            into.copy_from_slice(image);
+        }
         bytes
     }
 }
@@ -209,11 +225,17 @@ mod tests {
             catalog: Some(Pointer { block: 5, counter: 6, key: [7; 12], tag: [8; 16] }),
             bitmap: None,
             exception: [9; 16],
+            lineage: vec![[10; 32], [11; 32]],
         };
         assert_eq!(Body::decode(&body.encode()), Ok(body.clone()));
         for wrong in [Body { epoch: 0, ..body.clone() }, Body { blocks: u64::MAX, ..body.clone() }] {
             assert_eq!(Body::decode(&wrong.encode()), Err(Malformed));
         }
-        assert_eq!(Body::decode(&Body { entries: u64::MAX, ..body }.encode()), Err(Malformed));
+        assert_eq!(Body::decode(&Body { entries: u64::MAX, ..body.clone() }.encode()), Err(Malformed));
+        let full = Body { lineage: vec![[12; 32]; MAX_LINEAGE], ..body };
+        assert_eq!(Body::decode(&full.encode()), Ok(full.clone()));
+        let mut over = full.encode();
+        over[208] += 1;
+        assert_eq!(Body::decode(&over), Err(Malformed));
     }
 }

@@ -17,5 +17,5 @@ impl SealingKey for Platform {
 
 /// What the tests mount with: little is cached, so that blocks are read from the disk.
 pub(crate) fn options() -> Options {
-    Options { cache_bytes: 64 * 1024, dirty_bytes: 4 << 20, anchor: None, accept_epoch: None }
+    Options { cache_bytes: 64 * 1024, dirty_bytes: 4 << 20, ..Options::default() }
 }

@@ -3,6 +3,7 @@
 //! `CLOISTER_SEED` repeats a randomized run, whose seed is printed; `CLOISTER_THOROUGH=1` tries many times more.
 #![forbid(unsafe_code)]
 
+mod adoption;
 mod anchor;
 mod concurrency;
 mod counter;
