@@ -1,41 +1,44 @@
 //! Listing, describing and removing apps.
 
-use crate::access::Caller;
+use crate::access::{Owners, Requester};
 use crate::app::{App, summary};
 use crate::body;
 use crate::deploy::not_yours;
 use crate::state::{Apps, Enclave, Holder, unknown_app};
-use cloister_api::{AppList, AppName, Code, KeyFingerprint, Problem, Removal};
+use crate::storage::Record;
+use cloister_api::{AppList, AppName, Code, Problem, Removal};
 use http::{Response, StatusCode};
 use std::sync::Arc;
 
-/// The caller's apps.
+/// The requester's apps; all for the operator.
 ///
 /// # Errors
-/// A [`Problem`] where the caller is no owner.
-pub(crate) fn list(enclave: &Enclave, caller: Caller) -> Result<Response<body::Body>, Problem> {
-    let owner = caller.owner(&enclave.configuration)?;
+/// A [`Problem`] where the requester is neither an owner nor the operator.
+pub(crate) fn list(enclave: &Enclave, requester: Requester) -> Result<Response<body::Body>, Problem> {
+    let owners = requester.owner_or_operator(&enclave.configuration)?;
+    let lists_all = requester.is_operator(&enclave.configuration);
+    let is_listed = |record: &&Record| lists_all || owners.is_some_and(|own| own.include(&record.owner));
     let state = enclave.state();
     let running = state.apps.running.iter().map(|(name, app)| (name, Some(&app.record)));
     let affected = state.apps.affected.iter().map(|(name, affected)| (name, affected.record.as_ref()));
-    let own = running.chain(affected).filter_map(|(name, record)| {
-        record.filter(|record| record.owner == owner).map(|record| summary(name, record))
-    });
+    let own = running
+        .chain(affected)
+        .filter_map(|(name, record)| record.filter(is_listed).map(|record| summary(name, record)));
     let mut apps: Vec<_> = own.collect();
     apps.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(body::json(StatusCode::OK, &AppList { apps }))
 }
 
-/// One app of the caller's.
+/// One app of the requester's.
 ///
 /// # Errors
-/// A [`Problem`] where the caller does not own it.
+/// A [`Problem`] where the requester does not own it.
 pub(crate) async fn describe(
     enclave: &Enclave,
-    caller: Caller,
+    requester: Requester,
     name: &AppName,
 ) -> Result<Response<body::Body>, Problem> {
-    let app = own_app(enclave, caller, name)?;
+    let app = own_app(enclave, requester, name)?;
     let described = tokio::task::spawn_blocking(move || app.description()).await;
     let description = described
         .map_err(|_| Problem::new(Code::Internal, "describing the app failed inside the enclave"))?
@@ -43,17 +46,17 @@ pub(crate) async fn describe(
     Ok(body::json(StatusCode::OK, &description))
 }
 
-/// What one app of the caller's wrote to standard output and error; with `follow=true` also what it writes from now on.
+/// What one app of the requester's wrote to standard output and error; with `follow=true` also what it writes from now on.
 ///
 /// # Errors
-/// A [`Problem`] where the caller does not own it.
+/// A [`Problem`] where the requester does not own it.
 pub(crate) fn logs(
     enclave: &Enclave,
-    caller: Caller,
+    requester: Requester,
     name: &AppName,
     query: Option<&str>,
 ) -> Result<Response<body::Body>, Problem> {
-    let app = own_app(enclave, caller, name)?;
+    let app = own_app(enclave, requester, name)?;
     let follows = query.is_some_and(|query| query.split('&').any(|part| part == "follow=true"));
     if !follows {
         return Ok(body::whole(StatusCode::OK, "text/plain", app.log.read()));
@@ -65,41 +68,41 @@ pub(crate) fn logs(
     Ok(response)
 }
 
-/// Which requests one app of the caller's sent.
+/// Which requests one app of the requester's sent.
 ///
 /// # Errors
-/// A [`Problem`] where the caller does not own it.
+/// A [`Problem`] where the requester does not own it.
 pub(crate) fn egress(
     enclave: &Enclave,
-    caller: Caller,
+    requester: Requester,
     name: &AppName,
 ) -> Result<Response<body::Body>, Problem> {
-    Ok(body::json(StatusCode::OK, &own_app(enclave, caller, name)?.egress.read()))
+    Ok(body::json(StatusCode::OK, &own_app(enclave, requester, name)?.egress.read()))
 }
 
-fn own_app(enclave: &Enclave, caller: Caller, name: &AppName) -> Result<Arc<App>, Problem> {
-    let owner = caller.owner(&enclave.configuration)?;
+fn own_app(enclave: &Enclave, requester: Requester, name: &AppName) -> Result<Arc<App>, Problem> {
+    let owners = requester.owner(&enclave.configuration)?;
     let app = enclave.app(name)?;
-    if app.record.owner == owner { Ok(app) } else { Err(not_yours(name)) }
+    if owners.include(&app.record.owner) { Ok(app) } else { Err(not_yours(name)) }
 }
 
-/// Removes one app of the caller's with its data and its keys, and says what they were. Calls under way finish without
+/// Removes one app of the requester's with its data and its keys, and says what they were. Calls under way finish without
 /// them.
 ///
 /// # Errors
-/// A [`Problem`] where the caller does not own it, no evidence can be made of the rest, or the disk does not take it.
+/// A [`Problem`] where the requester does not own it, no evidence can be made of the rest, or the disk does not take it.
 pub(crate) async fn remove(
     enclave: &Arc<Enclave>,
-    caller: Caller,
+    requester: Requester,
     name: AppName,
 ) -> Result<Response<body::Body>, Problem> {
-    let owner = caller.owner(&enclave.configuration)?;
+    let owners = requester.owner(&enclave.configuration)?;
     let reservation = enclave.reserve(&name)?;
     let enclave = Arc::clone(enclave);
     // A task of its own: a client that goes away leaves nothing half done.
     let removing = tokio::spawn(async move {
         let _reservation = reservation;
-        retire(&enclave, owner, name.clone()).await?;
+        retire(&enclave, owners, name.clone()).await?;
         purge(&enclave, name).await
     });
     let removal = removing
@@ -109,11 +112,11 @@ pub(crate) async fn remove(
 }
 
 /// Takes the app out of the evidence and frees its name.
-async fn retire(enclave: &Arc<Enclave>, owner: KeyFingerprint, name: AppName) -> Result<(), Problem> {
+async fn retire(enclave: &Arc<Enclave>, owners: Owners, name: AppName) -> Result<(), Problem> {
     let change = move |enclave: &Enclave, mut apps: Apps| {
         match apps.holder(&name) {
             Holder::Nobody => return Err(unknown_app(&name, &apps.running)),
-            Holder::Owner(other) if other != owner => return Err(not_yours(&name)),
+            Holder::Owner(owner) if !owners.include(&owner) => return Err(not_yours(&name)),
             // An app that nobody can read any more, and that nobody's key opens.
             Holder::Unknown | Holder::Owner(_) => {}
         }

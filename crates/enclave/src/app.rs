@@ -1,6 +1,5 @@
 //! One deployed app, and what its calls did.
 
-use crate::access::Caller;
 use crate::app_log::AppLog;
 use crate::egress::Egress;
 use crate::own::Own;
@@ -14,8 +13,9 @@ use cloister_api::{
     Problem,
 };
 use cloister_attestation::{ConfigurationClaim, extension_oid, sha256};
-use cloister_runtime::platform::{Keystore, PlatformSettings};
+use cloister_runtime::platform::{Caller, Keystore, PlatformSettings};
 use cloister_runtime::{Client, Context, EgressLog, HttpSettings, LogSink, Preopen, Program, Roots};
+use cloister_tokens::Issuers;
 use rustls::pki_types::CertificateDer;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +39,8 @@ pub(crate) struct App {
     config: Arc<[(String, String)]>,
     preopens: Arc<[Preopen]>,
     network: HttpSettings,
+    /// Whose tokens its callers may show.
+    pub(crate) issuers: Arc<Issuers>,
     pub(crate) storage: AppStorage,
     /// In memory.
     pub(crate) keys: Keystore,
@@ -62,7 +64,7 @@ impl Drop for EndOfLog {
 
 impl App {
     /// # Errors
-    /// [`Code::InvalidSettings`] where the app's root certificates are none.
+    /// [`Code::InvalidSettings`] where the app's root certificates or its issuers are none.
     pub(crate) fn new(
         name: AppName,
         record: Record,
@@ -77,8 +79,12 @@ impl App {
             client: client(&record.roots)?,
             egress: Arc::clone(&egress) as Arc<dyn EgressLog>,
         };
+        let issuers = Issuers::new(&record.issuers).map_err(|error| {
+            Problem::new(Code::InvalidSettings, format!("the issuers of the app's tokens: {error}"))
+        })?;
         Ok(Self {
             name,
+            issuers: Arc::new(issuers),
             environment: record.environment.clone().into(),
             config: record.config.clone().into(),
             preopens: storage.preopens(&record),
@@ -107,7 +113,7 @@ impl App {
     pub(crate) fn context<'a>(
         self: &'a Arc<Self>,
         enclave: &Arc<Enclave>,
-        caller: Caller,
+        caller: Option<Caller>,
         used: &Arc<AtomicBool>,
     ) -> Context<'a> {
         Context {
@@ -124,7 +130,7 @@ impl App {
                 app: Arc::new(Own::new(enclave, self)),
                 quote_roots: Arc::clone(&self.quote_roots),
             },
-            caller: caller.for_guest(),
+            caller,
         }
     }
 
@@ -155,6 +161,9 @@ impl App {
                 ConfigurationClaim::Complete => ConfigurationState::Complete,
             },
             configure_with: self.record.configure_with.clone(),
+            callers: self.record.callers.clone(),
+            issuers: self.record.issuers.clone(),
+            upgrade: self.record.upgrade.clone(),
             extensions: self.record.extensions.iter().map(extension).collect(),
             keys: keys::described(&self.keys, self.storage.vault())?,
             assets: self.storage.assets(),

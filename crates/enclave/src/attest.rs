@@ -2,21 +2,25 @@
 
 use crate::app::App;
 use crate::certificates::Certificates;
+use crate::clock::Clock;
 use crate::host_name::HostName;
-use crate::storage::Storage;
+use crate::storage::{Record, Storage};
 use cloister_api::{AppName, Code, Configuration, EvidenceResponse, Problem, VolumeState};
 use cloister_attestation::{
     AppClaims, AppExtensions, Boot, CertificateError, Claims, ClaimsError, EXPORTER_LABEL, Evidence,
-    KeyError, MAX_CLAIMS, MAX_EXTENSION_VALUES, SessionBinding, SessionKey, TlsKey, UpgradePolicy, Volume,
-    environment_hash, fits_certificate, leaf_certificate, report_data, sha256,
+    ImageUpgradeClaim, IssuerClaim, KeyError, MAX_CLAIMS, MAX_EXTENSION_VALUES, PlatformClaim,
+    SessionBinding, SessionKey, TlsKey, UpgradePolicy, Volume, environment_hash, fits_certificate,
+    leaf_certificate, report_data, sha256,
 };
 use cloister_boundary::{HostError, Quotes};
+#[cfg(target_env = "sgx")]
+use cloister_frames::PlatformKind;
 use cloister_frames::{QuoteRequest, QuoteResponse};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// The enclave's keys, and what stays the same of its claims while it runs.
@@ -28,6 +32,10 @@ pub(crate) struct Attestor {
     boot: Boot,
     configuration: [u8; 32],
     owners: Vec<[u8; 32]>,
+    operator: Option<[u8; 32]>,
+    image_upgrade: ImageUpgradeClaim,
+    issuers: Vec<IssuerClaim>,
+    clock: Clock,
     quotes: Mutex<Option<Quotes>>,
 }
 
@@ -37,6 +45,7 @@ pub(crate) struct Attested {
     claims: Vec<u8>,
     quote: Vec<u8>,
     collateral: Option<serde_json::Value>,
+    made: Instant,
     /// For clients that name no host.
     enclave: Arc<CertifiedKey>,
     /// What certificates under an app's host name say of it.
@@ -45,20 +54,20 @@ pub(crate) struct Attested {
 }
 
 impl Attestor {
-    /// With the enclave's own TLS key, and a new session key for this run.
+    /// With the enclave's own TLS key, and a new session key for this run, which is the volume's start of this number.
     ///
     /// # Errors
-    /// [`AttestError`] where there is no randomness.
+    /// [`AttestError`] where there is no randomness, or the configuration's issuers are none.
     pub(crate) fn new(
         configuration: &Configuration,
         measured: &[u8],
         tls_key: TlsKey,
+        starts: u64,
     ) -> Result<Self, AttestError> {
         let tls_pkcs8 = tls_key.to_pkcs8_der()?;
         let mut id = [0; 16];
         cloister_tee::random(&mut id)?;
-        let told_time =
-            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let clock = Clock::default();
         let mut owners: Vec<[u8; 32]> = configuration.owners.iter().map(|key| *key.as_bytes()).collect();
         owners.sort_unstable();
         owners.dedup();
@@ -66,11 +75,20 @@ impl Attestor {
             tls_key,
             tls_pkcs8,
             session_key: SessionKey::generate()?,
-            boot: Boot { id, told_time },
+            boot: Boot { id, told_time: clock.seconds(), counter: starts },
             configuration: sha256(measured),
             owners,
+            operator: configuration.operator.map(|key| *key.as_bytes()),
+            image_upgrade: ImageUpgradeClaim::from(&configuration.image_upgrade),
+            issuers: IssuerClaim::of_all(&configuration.issuers)?,
+            clock,
             quotes: Mutex::default(),
         })
+    }
+
+    /// The time of this run.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Claims, quote and certificates for these apps on this volume. Blocks while the platform quotes.
@@ -82,7 +100,8 @@ impl Attestor {
         apps: &BTreeMap<AppName, Arc<App>>,
         storage: &Storage,
     ) -> Result<Attested, AttestError> {
-        let claims = self.claims(apps, storage);
+        let made = Instant::now();
+        let claims = self.claims(apps, storage)?;
         let extensions = |claims: &AppClaims| {
             let values = apps.get(&claims.name).map(|app| app.record.extensions.clone()).unwrap_or_default();
             let extensions = AppExtensions {
@@ -105,6 +124,7 @@ impl Attestor {
             claims: evidence.claims,
             quote: evidence.quote,
             collateral,
+            made,
             enclave,
             apps: extensions,
             by_name: Certificates::default(),
@@ -119,16 +139,16 @@ impl Attestor {
         &self,
         attested: &Attested,
         binding: &SessionBinding,
-        volume: Volume,
+        volume: Option<Volume>,
     ) -> Result<EvidenceResponse, AttestError> {
         use base64::Engine;
         let base64 = base64::engine::general_purpose::STANDARD;
-        let signature = self.session_key.sign(binding, &attested.claims, Some(volume))?;
+        let signature = self.session_key.sign(binding, &attested.claims, volume)?;
         Ok(EvidenceResponse {
             claims: base64.encode(&attested.claims),
             quote: base64.encode(&attested.quote),
             signature: base64.encode(signature),
-            volume: Some(VolumeState { epoch: volume.epoch, root: hex::encode(volume.root) }),
+            volume: volume.map(|Volume { epoch, root }| VolumeState { epoch, root: hex::encode(root) }),
             collateral: attested.collateral.clone(),
         })
     }
@@ -150,39 +170,24 @@ impl Attestor {
         })
     }
 
-    fn claims(&self, apps: &BTreeMap<AppName, Arc<App>>, storage: &Storage) -> Claims {
-        Claims {
+    fn claims(&self, apps: &BTreeMap<AppName, Arc<App>>, storage: &Storage) -> Result<Claims, AttestError> {
+        let claims = apps.values().map(|app| app_claims(&app.name, &app.record, app.program.code_hash()));
+        Ok(Claims {
             tls_key: self.tls_key.fingerprint(),
             session_key: self.session_key.public(),
             boot: self.boot,
             configuration: self.configuration,
             owners: self.owners.clone(),
-            volume: Some(storage.state()),
+            volume: storage.claimed_state(),
+            lineage: storage.lineage(),
             freshness: storage.freshness(),
-            apps: apps
-                .values()
-                .map(|app| AppClaims {
-                    name: app.name.clone(),
-                    code_hash: app.program.code_hash(),
-                    owner: *app.record.owner.as_bytes(),
-                    limits: app.record.limits.clone(),
-                    environment: environment_hash(app.environment.iter().map(|(name, _)| name.as_str())),
-                    upgrade: UpgradePolicy::Owner,
-                    network: app.record.network.clone(),
-                    roots: app.record.roots_hash(),
-                    assets: app.record.assets_claim(),
-                    config: environment_hash(app.record.config.iter().map(|(name, _)| name.as_str())),
-                    extensions: app
-                        .record
-                        .extensions
-                        .iter()
-                        .map(|(suffix, value)| (*suffix, sha256(value)))
-                        .collect(),
-                    configuration: app.record.configuration(),
-                    quote_roots: app.record.quote_roots_hash(),
-                })
-                .collect(),
-        }
+            apps: claims.collect::<Result<_, _>>()?,
+            operator: self.operator,
+            image_upgrade: self.image_upgrade.clone(),
+            made: self.clock.seconds(),
+            platform: self.platform()?,
+            issuers: self.issuers.clone(),
+        })
     }
 
     fn certificate(
@@ -195,14 +200,31 @@ impl Attestor {
         Ok(Arc::new(certified_key(certificate.to_vec(), &self.tls_pkcs8)?))
     }
 
+    /// As the host says.
+    #[cfg(target_env = "sgx")]
+    fn platform(&self) -> Result<PlatformClaim, AttestError> {
+        let mut quotes = self.quotes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut service = opened(&mut quotes)?;
+        let QuoteResponse::Platform(kind) = ask(&mut service, &QuoteRequest::Platform)? else {
+            return Err(HostError::Unexpected.into());
+        };
+        *quotes = Some(service);
+        Ok(match kind {
+            PlatformKind::Hardware => PlatformClaim::Hardware,
+            PlatformKind::Simulated => PlatformClaim::Simulated,
+        })
+    }
+
+    /// No hardware keeps anybody out of a native build.
+    #[cfg(not(target_env = "sgx"))]
+    fn platform(&self) -> Result<PlatformClaim, AttestError> {
+        Ok(PlatformClaim::Simulated)
+    }
+
     #[cfg(target_env = "sgx")]
     fn quote(&self, claims: &[u8]) -> Result<(Vec<u8>, Option<serde_json::Value>), AttestError> {
         let mut quotes = self.quotes.lock().unwrap_or_else(PoisonError::into_inner);
-        // A failed exchange leaves the stream at an unknown place: the next one opens a new stream.
-        let mut service = match quotes.take() {
-            Some(service) => service,
-            None => Quotes::open()?,
-        };
+        let mut service = opened(&mut quotes)?;
         let QuoteResponse::TargetInfo(target) = ask(&mut service, &QuoteRequest::TargetInfo)? else {
             return Err(HostError::Unexpected.into());
         };
@@ -227,11 +249,45 @@ impl Attestor {
 }
 
 impl Attested {
+    /// How long ago it was made, by the host's clock.
+    pub(crate) fn age(&self) -> Duration {
+        self.made.elapsed()
+    }
+
     /// The claims, encoded.
     #[cfg(test)]
     pub(crate) fn claims(&self) -> &[u8] {
         &self.claims
     }
+}
+
+/// What is claimed of an app with this record and code.
+///
+/// # Errors
+/// [`ClaimsError::IssuerRoots`] where its issuers' certificates are none.
+pub(crate) fn app_claims(
+    name: &AppName,
+    record: &Record,
+    code_hash: [u8; 32],
+) -> Result<AppClaims, ClaimsError> {
+    let names = |pairs: &[(String, String)]| environment_hash(pairs.iter().map(|(name, _)| name.as_str()));
+    Ok(AppClaims {
+        name: name.clone(),
+        code_hash,
+        owner: *record.owner.as_bytes(),
+        limits: record.limits.clone(),
+        environment: names(&record.environment),
+        upgrade: UpgradePolicy::from(&record.upgrade),
+        callers: record.callers.clone(),
+        network: record.network.clone(),
+        roots: record.roots_hash(),
+        assets: record.assets_claim(),
+        config: names(&record.config),
+        extensions: record.extensions.iter().map(|(suffix, value)| (*suffix, sha256(value))).collect(),
+        configuration: record.configuration(),
+        quote_roots: record.quote_roots_hash(),
+        issuers: IssuerClaim::of_all(&record.issuers)?,
+    })
 }
 
 /// The certificate's key in the form that TLS signs with.
@@ -246,6 +302,12 @@ fn certified_key(certificate: Vec<u8>, pkcs8: &[u8]) -> Result<CertifiedKey, rus
 
 /// Label of the exporter that session evidence is bound to.
 pub(crate) const EXPORTER: &[u8] = EXPORTER_LABEL;
+
+/// A failed exchange leaves the stream at an unknown place: the next one opens a new stream.
+#[cfg(target_env = "sgx")]
+fn opened(quotes: &mut Option<Quotes>) -> Result<Quotes, HostError> {
+    quotes.take().map_or_else(Quotes::open, Ok)
+}
 
 fn ask(service: &mut Quotes, request: &QuoteRequest) -> Result<QuoteResponse, HostError> {
     match service.request(request)? {

@@ -240,7 +240,12 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body
 pub(crate) fn problem(problem: &Problem) -> Response<Body> {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let text = serde_json::to_vec(problem).unwrap_or_default();
-    whole(status, "application/problem+json", text)
+    let mut response = whole(status, "application/problem+json", text);
+    if status == StatusCode::UNAUTHORIZED {
+        // RFC 9110, section 11.6.1, and RFC 6750, section 3. A client certificate is no scheme of HTTP's.
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
 }
 
 /// Nothing but a status.

@@ -2,16 +2,17 @@
 
 mod bundle;
 pub(crate) mod receive;
+mod replacement;
 pub(crate) mod settings;
 
-use crate::access::Caller;
+use crate::access::Requester;
 use crate::app::App;
-use crate::body;
 use crate::state::{Apps, Enclave, Holder, MAX_APPS, State, damaged, unknown_app};
 use crate::storage::{AppSettings, AppStorage, Record, Staged, StorageError, Upload};
+use crate::{attest, body};
 use bytes::Bytes;
 use cloister_api::{
-    AppDescription, AppName, BUNDLE, Code, DeployEvent, KeyFingerprint, NDJSON, Problem, WASM,
+    AppDescription, AppName, BUNDLE, Code, DeployEvent, Endorsement, KeyFingerprint, NDJSON, Problem, WASM,
 };
 use cloister_runtime::{Program, Progress};
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -37,20 +38,22 @@ pub(crate) enum Kind {
 /// A [`Problem`]; the apps are as they were then.
 pub(crate) async fn serve(
     enclave: &Arc<Enclave>,
-    caller: Caller,
+    requester: Requester,
     kind: Kind,
     name: AppName,
     request: Request<Incoming>,
 ) -> Result<Response<body::Body>, Problem> {
-    let owner = caller.owner(&enclave.configuration)?;
+    let owners = requester.owner(&enclave.configuration)?;
     let wants_events = request
         .headers()
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains(NDJSON));
     let settings = settings::parse(request.headers())?;
+    let endorsements = replacement::endorsements(request.headers())?;
     let body = BodyKind::of(request.headers())?;
     let reservation = enclave.reserve(&name)?;
+    let owner = owners.acting_on(enclave.state().apps.holder(&name));
     kind.check(&enclave.state().apps, &name, owner)?;
     let permit = Arc::clone(&enclave.deploys)
         .try_acquire_owned()
@@ -64,7 +67,8 @@ pub(crate) async fn serve(
             receiver.bundle(request.into_body(), files).await?
         }
     };
-    let deployment = Deployment { enclave: Arc::clone(enclave), kind, name, owner, settings, wasm, upload };
+    let enclave = Arc::clone(enclave);
+    let deployment = Deployment { enclave, kind, name, owner, settings, endorsements, wasm, upload };
     let (events, mut received) = mpsc::channel(16);
     // A task of its own: a client that goes away does not undo what it asked for, and leaves nothing half done.
     let deploying = tokio::spawn(async move {
@@ -107,11 +111,12 @@ impl Kind {
             )),
             (Self::Replace, Holder::Nobody) => Err(unknown_app(name, &apps.running)),
             (Self::Replace, Holder::Owner(other)) if other != owner => Err(not_yours(name)),
-            (Self::Replace, _) => match apps.affected.get(name) {
-                Some(affected) if affected.storage.is_none() || affected.record.is_none() => {
-                    Err(damaged(name, affected))
-                }
-                _ => Ok(()),
+            (Self::Replace, _) => match Self::before(apps, name) {
+                Some((_, present)) => replacement::check_possible(&present),
+                None => Err(apps
+                    .affected
+                    .get(name)
+                    .map_or_else(|| unknown_app(name, &apps.running), |affected| damaged(name, affected))),
             },
         }
     }
@@ -126,9 +131,9 @@ impl Kind {
     }
 }
 
-/// The problem of a key that asks about another owner's app.
+/// The problem of an owner that asks about another's app.
 pub(crate) fn not_yours(name: &AppName) -> Problem {
-    Problem::new(Code::Forbidden, format!("the app '{name}' belongs to another key"))
+    Problem::new(Code::Forbidden, format!("the app '{name}' belongs to another owner"))
 }
 
 /// One component on its way to being an app, and what came with it.
@@ -138,6 +143,8 @@ pub(crate) struct Deployment {
     pub(crate) name: AppName,
     pub(crate) owner: KeyFingerprint,
     pub(crate) settings: AppSettings,
+    /// For a replacement, where the present app's policy asks for them.
+    pub(crate) endorsements: Vec<Endorsement>,
     pub(crate) wasm: Bytes,
     pub(crate) upload: Upload,
 }
@@ -154,17 +161,18 @@ impl Deployment {
         };
         let _ = events.try_send(received);
         let program = self.program(events).await;
-        let Self { enclave, kind, name, owner, mut settings, wasm, upload } = self;
+        let Self { enclave, kind, name, owner, mut settings, endorsements, wasm, upload } = self;
         let staged = tokio::task::spawn_blocking(move || {
             let program = program?;
             settings::find_configuring(&mut settings, &program)?;
+            settings::find_callers(&mut settings, &program)?;
             let staged = upload.stage(&wasm, &program).map_err(|error| error.into_problem())?;
             Ok((program, settings, staged))
         });
         let (program, settings, staged) = staged.await.unwrap_or_else(|_| {
             Err(Problem::new(Code::Internal, "keeping the component failed inside the enclave"))
         })?;
-        let ready = Ready { kind, name, owner, settings, program, staged };
+        let ready = Ready { kind, name, owner, settings, endorsements, program, staged };
         enclave.change(move |enclave, apps| ready.install(enclave, apps)).await
     }
 
@@ -214,6 +222,7 @@ struct Ready {
     name: AppName,
     owner: KeyFingerprint,
     settings: AppSettings,
+    endorsements: Vec<Endorsement>,
     program: Program,
     staged: Staged,
 }
@@ -221,7 +230,7 @@ struct Ready {
 impl Ready {
     /// Makes it an app: in the evidence, on the disk, or neither.
     fn install(self, enclave: &Enclave, mut apps: Apps) -> Result<(State, AppDescription), Problem> {
-        let Self { kind, name, owner, settings, program, staged } = self;
+        let Self { kind, name, owner, settings, endorsements, program, staged } = self;
         let before = Kind::before(&apps, &name);
         kind.check(&apps, &name, owner)?;
         let failed = |error: StorageError| error.into_problem();
@@ -229,6 +238,11 @@ impl Ready {
         let incarnations =
             enclave.storage.incarnations(&name, before.map(|(_, record)| record)).map_err(failed)?;
         let record = Record::new(&staged, incarnations, owner, settings);
+        if let Some((_, present)) = before {
+            let next = attest::app_claims(&name, &record, program.code_hash());
+            let next = next.map_err(|error| attest::AttestError::from(error).into_problem())?;
+            replacement::check(present, &next, &endorsements)?;
+        }
         // Until it is kept, dropping it undoes it.
         let installation = enclave.storage.install(staged, &record, before).map_err(failed)?;
         let storage = installation.storage().map_err(failed)?;

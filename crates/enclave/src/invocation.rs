@@ -1,9 +1,9 @@
 //! What every way of running an app shares: a place among the calls under way, counting, and keeping what was written.
 
-use crate::access::Caller;
 use crate::app::{App, Ended, Outcome};
 use crate::state::Enclave;
 use cloister_api::{Code, Problem};
+use cloister_runtime::platform::Caller;
 use cloister_runtime::{CallFailure, Context, Usage};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 pub(crate) struct Invocation {
     pub(crate) app: Arc<App>,
     enclave: Arc<Enclave>,
-    caller: Caller,
+    caller: Option<Caller>,
     /// What the counters name.
     function: String,
     began: Instant,
@@ -33,7 +33,7 @@ impl Invocation {
         enclave: &Arc<Enclave>,
         app: Arc<App>,
         function: impl Into<String>,
-        caller: Caller,
+        caller: Option<Caller>,
         place: &Place,
     ) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl Invocation {
 
     /// What the guest sees.
     pub(crate) fn context(&self) -> Context<'_> {
-        self.app.context(&self.enclave, self.caller, &self.used)
+        self.app.context(&self.enclave, self.caller.clone(), &self.used)
     }
 
     /// Notes how the guest ended.

@@ -2,6 +2,7 @@
 //!
 //! Also builds natively, for tests and profiling; such a build has no evidence to show and says so.
 #![deny(unsafe_code)]
+#![cfg_attr(target_env = "sgx", feature(sgx_platform))]
 
 mod access;
 mod activity;
@@ -13,8 +14,12 @@ mod attest;
 mod body;
 mod calls;
 mod certificates;
+mod clock;
 mod deploy;
 mod egress;
+#[cfg(target_env = "sgx")]
+#[allow(unsafe_code, reason = "it vouches for how threads are told apart")]
+mod heap;
 mod host_name;
 mod invocation;
 mod keys;
@@ -32,6 +37,7 @@ mod tls;
 #[cfg(target_env = "sgx")]
 #[allow(unsafe_code, reason = "finds the unwind tables by addresses that the image's loader gives")]
 mod unwind;
+mod upgrade;
 mod upkeep;
 mod volume;
 mod web;
@@ -69,7 +75,8 @@ fn boot() -> Result<(), BootError> {
         .build()?;
     executor.block_on(async {
         let storage = storage::Storage::open(&configuration)?;
-        let attestor = attest::Attestor::new(&configuration, &measured, storage.identity()?)?;
+        let starts = storage.count_start()?;
+        let attestor = attest::Attestor::new(&configuration, &measured, storage.identity()?, starts)?;
         let settings = cloister_runtime::Settings::default();
         let runtime = cloister_runtime::Runtime::new(settings.clone())?;
         let loaded = storage.load(&runtime)?;
@@ -113,6 +120,8 @@ enum BootError {
     Storage(#[from] storage::StorageError),
     #[error(transparent)]
     Attestation(#[from] attest::AttestError),
+    #[error(transparent)]
+    Enclave(#[from] state::StartError),
     #[error("the component runtime cannot start: {0}")]
     Runtime(#[from] cloister_runtime::StartError),
     #[error("TLS cannot be set up: {0}")]

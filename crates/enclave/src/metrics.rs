@@ -1,24 +1,24 @@
 //! Counters as Prometheus text (exposition format 0.0.4).
 
-use crate::access::Caller;
+use crate::access::Requester;
 use crate::body;
 use crate::state::Enclave;
 use cloister_api::{FunctionCounters, Problem};
 use http::{Response, StatusCode};
 use std::fmt::Write;
 
-/// Counters of the caller's apps, and of the enclave.
+/// Counters of the requester's apps, and of the enclave.
 ///
 /// # Errors
-/// A [`Problem`] where the caller is no owner.
-pub(crate) fn serve(enclave: &Enclave, caller: Caller) -> Result<Response<body::Body>, Problem> {
-    let owner = caller.owner(&enclave.configuration)?;
+/// A [`Problem`] where the requester is neither an owner nor the operator.
+pub(crate) fn serve(enclave: &Enclave, requester: Requester) -> Result<Response<body::Body>, Problem> {
+    let owners = requester.owner_or_operator(&enclave.configuration)?;
     let state = enclave.state();
     let functions: Vec<_> = state
         .apps
         .running
         .values()
-        .filter(|app| app.record.owner == owner)
+        .filter(|app| owners.is_some_and(|own| own.include(&app.record.owner)))
         .flat_map(|app| {
             let (_, functions) = app.counters.read();
             functions.into_iter().map(|(function, counters)| (app.name.to_string(), function, counters))

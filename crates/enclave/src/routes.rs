@@ -7,8 +7,8 @@ use crate::deploy::Kind;
 use crate::host_name::HostName;
 use crate::state::Enclave;
 use crate::web::{self, ForGuest};
-use crate::{admin, attest, calls, deploy, metrics, run, volume};
-use cloister_api::{AppName, Code, EvidenceRequest, Problem};
+use crate::{admin, attest, calls, deploy, metrics, run, upgrade, volume};
+use cloister_api::{AppName, Code, Configuration, EvidenceRequest, Problem};
 use cloister_attestation::SessionBinding;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -73,23 +73,29 @@ async fn answer(
     route: Route,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Problem> {
-    let caller = peer.caller;
+    let caller = peer.caller.with_token_of(request.headers());
+    let asks = || caller.identify(enclave);
+    route.check_served(&enclave.configuration)?;
     match route {
         Route::Health => Ok(body::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))),
         Route::Evidence => evidence(enclave, peer.session.as_ref(), request).await,
-        Route::Metrics => metrics::serve(enclave, caller),
-        Route::Apps => admin::list(enclave, caller),
-        Route::Describe(name) => admin::describe(enclave, caller, &name).await,
-        Route::Deploy(name) => deploy::serve(enclave, caller, Kind::Deploy, name, request).await,
-        Route::Replace(name) => deploy::serve(enclave, caller, Kind::Replace, name, request).await,
-        Route::Remove(name) => admin::remove(enclave, caller, name).await,
-        Route::Logs(name) => admin::logs(enclave, caller, &name, request.uri().query()),
-        Route::Egress(name) => admin::egress(enclave, caller, &name),
-        Route::Volume => volume::statistics(enclave, caller).await,
-        Route::CheckVolume => volume::check(enclave, caller),
-        Route::BackUpVolume => volume::backup(enclave, caller).await,
-        Route::Call(name, export) => calls::serve(enclave, caller, &name, &export, request).await,
-        Route::Run(name) => run::serve(enclave, caller, &name, request),
+        Route::Metrics => metrics::serve(enclave, asks().await?),
+        Route::Apps => admin::list(enclave, asks().await?),
+        Route::Describe(name) => admin::describe(enclave, asks().await?, &name).await,
+        Route::Deploy(name) => deploy::serve(enclave, asks().await?, Kind::Deploy, name, request).await,
+        Route::Replace(name) => deploy::serve(enclave, asks().await?, Kind::Replace, name, request).await,
+        Route::Remove(name) => admin::remove(enclave, asks().await?, name).await,
+        Route::Logs(name) => admin::logs(enclave, asks().await?, &name, request.uri().query()),
+        Route::Egress(name) => admin::egress(enclave, asks().await?, &name),
+        Route::Volume => volume::statistics(enclave, asks().await?).await,
+        Route::CheckVolume => volume::check(enclave, asks().await?),
+        Route::BackUpVolume => volume::backup(enclave, asks().await?).await,
+        Route::BeginUpgrade => upgrade::begin(enclave, asks().await?),
+        Route::HandOver => upgrade::hand_over(enclave, asks().await?, request).await,
+        Route::RequestVolume => upgrade::request(enclave, request).await,
+        Route::ReceiveVolume => upgrade::receive(enclave, request).await,
+        Route::Call(name, export) => calls::serve(enclave, &caller, &name, &export, request).await,
+        Route::Run(name) => run::serve(enclave, &caller, &name, request).await,
     }
 }
 
@@ -130,7 +136,7 @@ fn destination<B>(enclave: &Enclave, peer: &Peer, request: &Request<B>) -> Resul
     let for_guest = |app: Arc<App>, path: &str| {
         let authority = authority.as_ref().map(|authority| authority.as_str().to_owned());
         let authority = authority.unwrap_or_else(|| format!("{}.localhost", app.name));
-        let caller = peer.caller;
+        let caller = peer.caller.with_token_of(request.headers());
         Destination::Guest(ForGuest { app, caller, authority, target: format!("{path}{query}") })
     };
     if let Some(app) = named.filter(|app| app.program.handles_http()) {
@@ -200,6 +206,12 @@ enum Route {
     Volume,
     CheckVolume,
     BackUpVolume,
+    /// Of the image that has a volume.
+    BeginUpgrade,
+    HandOver,
+    /// Of the image that is to have it.
+    RequestVolume,
+    ReceiveVolume,
     Call(AppName, String),
     Run(AppName),
 }
@@ -215,6 +227,10 @@ impl Route {
             ["v1", "volume"] => by_method(method, &[(Method::GET, || Ok(Self::Volume))]),
             ["v1", "volume", "check"] => by_method(method, &[(Method::POST, || Ok(Self::CheckVolume))]),
             ["v1", "volume", "backup"] => by_method(method, &[(Method::GET, || Ok(Self::BackUpVolume))]),
+            ["v1", "upgrade", "begin"] => by_method(method, &[(Method::POST, || Ok(Self::BeginUpgrade))]),
+            ["v1", "upgrade", "hand-over"] => by_method(method, &[(Method::POST, || Ok(Self::HandOver))]),
+            ["v1", "upgrade", "request"] => by_method(method, &[(Method::POST, || Ok(Self::RequestVolume))]),
+            ["v1", "upgrade", "receive"] => by_method(method, &[(Method::POST, || Ok(Self::ReceiveVolume))]),
             ["v1", "apps"] => by_method(method, &[(Method::GET, || Ok(Self::Apps))]),
             ["v1", "apps", app] => match *method {
                 Method::GET => Ok(Self::Describe(name(app)?)),
@@ -252,6 +268,21 @@ impl Route {
             )
             .into()),
         }
+    }
+}
+
+impl Route {
+    /// An enclave that is to receive a volume serves that and nothing else, and one that has a volume receives none.
+    fn check_served(&self, configuration: &Configuration) -> Result<(), Problem> {
+        let receives = configuration.receive;
+        let why = match self {
+            Self::Health | Self::Evidence => return Ok(()),
+            Self::RequestVolume | Self::ReceiveVolume if receives => return Ok(()),
+            Self::RequestVolume | Self::ReceiveVolume => "this enclave has a volume, and receives no other",
+            _ if receives => "this enclave was started to receive another's volume, and serves nothing else",
+            _ => return Ok(()),
+        };
+        Err(Problem::new(Code::NotFound, why))
     }
 }
 
@@ -317,7 +348,7 @@ async fn evidence(
     let state = enclave.state();
     let evidence = enclave
         .attestor
-        .bind(&state.attested, &SessionBinding { exporter, nonce }, enclave.storage.state())
+        .bind(&state.attested, &SessionBinding { exporter, nonce }, enclave.storage.claimed_state())
         .map_err(|error| internal(&error))?;
     Ok(body::json(StatusCode::OK, &evidence))
 }
@@ -339,6 +370,33 @@ mod tests {
     }
 
     #[test]
+    fn an_enclave_that_is_to_receive_a_volume_serves_nothing_else() {
+        let receiver = Configuration { receive: true, ..Configuration::default() };
+        let app = || "a".parse().unwrap();
+        let both = [Route::Health, Route::Evidence];
+        let receivers = [Route::RequestVolume, Route::ReceiveVolume];
+        let others = [
+            Route::BeginUpgrade,
+            Route::HandOver,
+            Route::Metrics,
+            Route::Apps,
+            Route::Volume,
+            Route::BackUpVolume,
+            Route::Deploy(app()),
+            Route::Call(app(), "f".into()),
+            Route::Run(app()),
+        ];
+        for (routes, at_receiver, at_other) in
+            [(&both[..], true, true), (&receivers[..], true, false), (&others[..], false, true)]
+        {
+            for route in routes {
+                assert_eq!(route.check_served(&receiver).is_ok(), at_receiver, "{route:?}");
+                assert_eq!(route.check_served(&Configuration::default()).is_ok(), at_other, "{route:?}");
+            }
+        }
+    }
+
+    #[test]
     fn every_resource_has_its_methods() {
         let name = || "a-b".parse().unwrap();
         for (method, path, expected) in [
@@ -354,6 +412,10 @@ mod tests {
             (Method::GET, "/v1/apps/a-b/egress", Route::Egress(name())),
             (Method::POST, "/v1/apps/a-b/run", Route::Run(name())),
             (Method::GET, "/v1/volume", Route::Volume),
+            (Method::POST, "/v1/upgrade/begin", Route::BeginUpgrade),
+            (Method::POST, "/v1/upgrade/request", Route::RequestVolume),
+            (Method::POST, "/v1/upgrade/hand-over", Route::HandOver),
+            (Method::POST, "/v1/upgrade/receive", Route::ReceiveVolume),
             (Method::POST, "/v1/volume/check", Route::CheckVolume),
             (Method::GET, "/v1/volume/backup", Route::BackUpVolume),
             (Method::POST, "/v1/apps/a-b/calls/f", Route::Call(name(), "f".into())),

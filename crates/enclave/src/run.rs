@@ -26,9 +26,9 @@ use tokio::task::AbortHandle;
 ///
 /// # Errors
 /// A [`Problem`]: of the request. Those of the guest come in the answer's last frame.
-pub(crate) fn serve<B>(
+pub(crate) async fn serve<B>(
     enclave: &Arc<Enclave>,
-    caller: Caller,
+    caller: &Caller,
     name: &AppName,
     request: Request<B>,
 ) -> Result<Response<Body>, Problem>
@@ -43,7 +43,7 @@ where
         ));
     }
     check_expected_code(request.headers(), &app)?;
-    admit(&app, Entry::Run, caller)?;
+    let caller = admit(enclave, &app, Entry::Run, caller).await?;
     let asked = asked(request.headers())?;
     let environment = environment(&app, asked.environment)?;
     let arguments = std::iter::once(name.to_string()).chain(asked.arguments).collect();

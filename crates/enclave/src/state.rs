@@ -3,8 +3,10 @@
 use crate::app::App;
 use crate::attest::{AttestError, Attested, Attestor};
 use crate::storage::{Affected, Loaded, Storage};
+use crate::upgrade::Upgrade;
 use cloister_api::{AppName, Code, Configuration, KeyFingerprint, Problem};
 use cloister_runtime::{Runtime, Settings};
+use cloister_tokens::{InvalidIssuer, Issuers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::Semaphore;
@@ -17,6 +19,8 @@ pub(crate) struct Enclave {
     pub(crate) settings: Settings,
     pub(crate) attestor: Attestor,
     pub(crate) storage: Storage,
+    /// Whose tokens owners may show.
+    pub(crate) issuers: Issuers,
     /// Calls under way.
     pub(crate) calls: Arc<Semaphore>,
     /// Calls under way whose body is larger than [`SMALL_BODY`]: each holds it in memory.
@@ -28,6 +32,8 @@ pub(crate) struct Enclave {
     /// Checks and backups of the volume under way: each reads all of it.
     pub(crate) surveys: Arc<Semaphore>,
     pub(crate) connections: Arc<Semaphore>,
+    /// Another image taking over.
+    pub(crate) upgrade: Upgrade,
     state: RwLock<Arc<State>>,
     /// Held by whoever makes the next state, to the end of it: also where nobody waits for the answer any more.
     changing: Arc<tokio::sync::Mutex<()>>,
@@ -96,7 +102,7 @@ impl Enclave {
     /// An enclave with the apps of its volume.
     ///
     /// # Errors
-    /// [`AttestError`] where the platform gives no evidence.
+    /// [`StartError`] where the platform gives no evidence, or the configuration's issuers are none.
     pub(crate) fn new(
         configuration: Configuration,
         runtime: Runtime,
@@ -104,7 +110,8 @@ impl Enclave {
         attestor: Attestor,
         storage: Storage,
         loaded: Loaded,
-    ) -> Result<Self, AttestError> {
+    ) -> Result<Self, StartError> {
+        let issuers = Issuers::new(&configuration.issuers)?;
         let apps = Apps::of(loaded);
         let attested = attestor.attest(&apps.running, &storage)?;
         Ok(Self {
@@ -116,12 +123,14 @@ impl Enclave {
             connections: Arc::new(Semaphore::new(configuration.max_connections as usize)),
             state: RwLock::new(Arc::new(State { apps, attested })),
             changing: Arc::default(),
+            upgrade: Upgrade::default(),
             deploying: Mutex::default(),
             configuration,
             runtime,
             settings,
             attestor,
             storage,
+            issuers,
         })
     }
 
@@ -198,6 +207,15 @@ impl Enclave {
             Err(Problem::new(Code::Busy, format!("the app '{name}' is being deployed by another request")))
         }
     }
+}
+
+/// The enclave cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Attestation(#[from] AttestError),
+    #[error("the configuration's issuers: {0}")]
+    Issuers(#[from] InvalidIssuer),
 }
 
 /// A name that is being deployed.

@@ -1,6 +1,6 @@
 //! The enclave's apps across restarts, without the protocol around them.
 
-use crate::access::Caller;
+use crate::access::{Caller, Requester};
 use crate::deploy::{Deployment, Kind, settings};
 use crate::state::Enclave;
 use crate::storage::Storage;
@@ -23,10 +23,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
+mod authorization;
 mod bundles;
 mod guests;
+mod identities;
 mod platform;
+mod replacement;
 mod runs;
+#[path = "../../egress/src/tests/server.rs"]
+mod server;
 mod waiting;
 mod web;
 
@@ -61,7 +66,7 @@ async fn apps_and_identity_outlive_the_enclave() {
     let outcome = app.program.call(Call {
         export: "f",
         arguments: Arguments::Json(b"[2,3]"),
-        context: app.context(&enclave, Caller::unknown(), &Arc::default()),
+        context: app.context(&enclave, None, &Arc::default()),
     });
     assert_eq!(outcome.await.unwrap().result, 5);
 }
@@ -75,7 +80,7 @@ async fn a_session_is_bound_to_the_present_state_of_the_volume() {
     let present = enclave.storage.state();
     assert!(present.epoch > attested.epoch);
     let state = enclave.state();
-    let evidence = enclave.attestor.bind(&state.attested, &binding, present).unwrap();
+    let evidence = enclave.attestor.bind(&state.attested, &binding, Some(present)).unwrap();
     let told = evidence.volume.unwrap();
     assert_eq!((told.epoch, told.root), (present.epoch, hex::encode(present.root)));
     use base64::Engine;
@@ -91,7 +96,7 @@ async fn a_removal_says_what_went() {
     let disk = MemoryDisk::new(MAX_BLOCKS);
     let enclave = start(Arc::new(disk.clone()));
     deploy(&enclave, Kind::Deploy, owner(), "ledger", ADD).await.unwrap();
-    let removal = |owner| admin::remove(&enclave, Caller::with_key(owner), name("ledger"));
+    let removal = |owner| admin::remove(&enclave, Requester::with_key(owner), name("ledger"));
     assert_eq!(removal(other_owner()).await.unwrap_err().code, Code::Forbidden);
     let answer = removal(owner()).await.unwrap().into_body().collect().await.unwrap().to_bytes();
     let expected = Removal { name: name("ledger"), files: 0, bytes: 0, keys: 0 };
@@ -117,10 +122,10 @@ async fn an_app_with_damaged_keys_can_be_replaced_removed_and_deployed_again() {
         app.storage.usage().is_err().then_some(disk)
     });
     let enclave = start(Arc::new(damaged.unwrap()));
-    let figures = volume::statistics(&enclave, Caller::with_key(owner())).await.unwrap();
+    let figures = volume::statistics(&enclave, Requester::with_key(owner())).await.unwrap();
     assert_eq!(figures.status(), 200);
     deploy(&enclave, Kind::Replace, owner(), "ledger", SUB).await.unwrap();
-    admin::remove(&enclave, Caller::with_key(owner()), name("ledger")).await.unwrap();
+    admin::remove(&enclave, Requester::with_key(owner()), name("ledger")).await.unwrap();
     let described = deploy(&enclave, Kind::Deploy, other_owner(), "ledger", ADD).await.unwrap();
     assert_eq!(described.storage.keys, 0);
 }
@@ -135,7 +140,7 @@ async fn what_a_call_wrote_stays_however_it_ends() {
     deploy_within(&enclave, Kind::Deploy, owner(), "ledger", SET, little).await.unwrap();
     let call = async |end: u8| {
         let request = Request::new(Full::new(Bytes::from(format!("[{end}]"))));
-        calls::serve(&enclave, Caller::unknown(), &name("ledger"), "f", request)
+        calls::serve(&enclave, &Caller::unknown(), &name("ledger"), "f", request)
             .await
             .map(|_| ())
             .map_err(|problem| problem.code)
@@ -181,7 +186,7 @@ async fn what_the_disk_does_not_take_is_not_deployed() {
         let problem = deploy(&enclave, kind, owner(), app, SUB).await.unwrap_err();
         assert_eq!(problem.code, Code::StorageUnavailable, "{}", problem.detail);
     }
-    let problem = admin::remove(&enclave, Caller::with_key(owner()), name("ledger")).await.unwrap_err();
+    let problem = admin::remove(&enclave, Requester::with_key(owner()), name("ledger")).await.unwrap_err();
     assert_eq!(problem.code, Code::StorageUnavailable);
     assert_eq!(claims(&enclave).apps, before);
     assert!(enclave.storage.commit().await.is_err());
@@ -209,8 +214,8 @@ async fn a_replacement_keeps_the_owner_and_takes_new_limits() {
 async fn a_backup_is_a_volume_with_all_apps() {
     let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
     deploy(&enclave, Kind::Deploy, owner(), "ledger", ADD).await.unwrap();
-    let answer = volume::backup(&enclave, Caller::with_key(owner())).await.unwrap();
-    let busy = volume::check(&enclave, Caller::with_key(owner())).unwrap_err();
+    let answer = volume::backup(&enclave, Requester::with_key(owner())).await.unwrap();
+    let busy = volume::check(&enclave, Requester::with_key(owner())).unwrap_err();
     assert_eq!(busy.code, Code::Busy);
     assert_eq!(answer.headers()[BACKUP_EPOCH_HEADER], enclave.storage.state().epoch.to_string());
     let mut copy = answer.into_body().collect().await.unwrap().to_bytes();
@@ -261,14 +266,14 @@ async fn figures_are_for_owners() {
     let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
     deploy(&enclave, Kind::Deploy, owner(), "ledger", ADD).await.unwrap();
     for (who, apps) in [(owner(), 1), (other_owner(), 0)] {
-        let answer = volume::statistics(&enclave, Caller::with_key(who)).await.unwrap();
+        let answer = volume::statistics(&enclave, Requester::with_key(who)).await.unwrap();
         let answer = answer.into_body().collect().await.unwrap().to_bytes();
         let figures: VolumeStatistics = serde_json::from_slice(&answer).unwrap();
         assert_eq!(figures.apps.len(), apps);
         assert_eq!(figures.epoch, enclave.storage.state().epoch);
         assert!(figures.used_bytes <= figures.disk_bytes);
     }
-    let stranger = Caller::with_key(KeyFingerprint::from_hash([3; 32]));
+    let stranger = Requester::with_key(KeyFingerprint::from_hash([3; 32]));
     assert_eq!(volume::statistics(&enclave, stranger).await.unwrap_err().code, Code::Forbidden);
     assert_eq!(volume::backup(&enclave, stranger).await.unwrap_err().code, Code::Forbidden);
     assert_eq!(volume::check(&enclave, stranger).unwrap_err().code, Code::Forbidden);
@@ -277,7 +282,7 @@ async fn figures_are_for_owners() {
 async fn check(enclave: &Arc<Enclave>, owner: KeyFingerprint) -> Vec<CheckEvent> {
     // The turn of the one before ends a moment after its answer.
     loop {
-        match volume::check(enclave, Caller::with_key(owner)) {
+        match volume::check(enclave, Requester::with_key(owner)) {
             Err(_) => tokio::task::yield_now().await,
             Ok(answer) => {
                 let lines = answer.into_body().collect().await.unwrap().to_bytes();
@@ -293,9 +298,11 @@ fn start(disk: Arc<dyn Disk>) -> Arc<Enclave> {
 }
 
 fn start_with(disk: Arc<dyn Disk>, configuration: Configuration) -> Arc<Enclave> {
-    let configuration = Configuration { owners: vec![owner(), other_owner()], ..configuration };
+    let owners = [vec![owner(), other_owner()], configuration.owners].concat();
+    let configuration = Configuration { owners, ..configuration };
     let storage = Storage::mount(disk, &FixedKey, Options::default()).unwrap();
-    let attestor = attest::Attestor::new(&configuration, b"{}", storage.identity().unwrap()).unwrap();
+    let (key, starts) = (storage.identity().unwrap(), storage.count_start().unwrap());
+    let attestor = attest::Attestor::new(&configuration, b"{}", key, starts).unwrap();
     let settings = Settings::default();
     let runtime = Runtime::new(settings.clone()).unwrap();
     let loaded = storage.load(&runtime).unwrap();
@@ -332,21 +339,40 @@ async fn deploy_wasm(
     limits: Limits,
 ) -> Result<AppDescription, Problem> {
     let variable = EnvironmentVariable { name: "TOKEN".to_owned(), value: "hunter2".to_owned() };
-    let deployment = Deployment {
+    let settings = DeploySettings { limits, environment: vec![variable], ..DeploySettings::default() };
+    deploy_as(enclave, kind, owner, app, wasm, settings).await
+}
+
+async fn deploy_as(
+    enclave: &Arc<Enclave>,
+    kind: Kind,
+    owner: KeyFingerprint,
+    app: &str,
+    wasm: Vec<u8>,
+    settings: DeploySettings,
+) -> Result<AppDescription, Problem> {
+    deployment(enclave, kind, owner, app, wasm, settings)?.run(&mpsc::channel(16).0).await
+}
+
+fn deployment(
+    enclave: &Arc<Enclave>,
+    kind: Kind,
+    owner: KeyFingerprint,
+    app: &str,
+    wasm: Vec<u8>,
+    settings: DeploySettings,
+) -> Result<Deployment, Problem> {
+    let settings = settings::check(settings)?;
+    Ok(Deployment {
         enclave: Arc::clone(enclave),
         kind,
         name: name(app),
         owner,
-        upload: enclave.storage.upload(&name(app), &limits).unwrap(),
-        settings: settings::check(DeploySettings {
-            limits,
-            environment: vec![variable],
-            ..DeploySettings::default()
-        })
-        .unwrap(),
+        upload: enclave.storage.upload(&name(app), &settings.limits).unwrap(),
+        settings,
+        endorsements: Vec::new(),
         wasm: wasm.into(),
-    };
-    deployment.run(&mpsc::channel(16).0).await
+    })
 }
 
 fn claims(enclave: &Enclave) -> Claims {

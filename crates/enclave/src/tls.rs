@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, PeerMisbehaved, ServerConfig, SignatureScheme};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,8 +45,8 @@ impl ResolvesServerCert for ByServerName {
     }
 }
 
-/// Accepts every client certificate whose key the client holds. Who may do what is decided by the key, request by
-/// request, so neither names nor issuers nor dates count.
+/// Accepts every client certificate of one of three kinds of keys that the client holds. Who may do what is decided by the key,
+/// request by request, so neither names nor issuers nor dates count.
 #[derive(Debug)]
 struct AnyKey {
     algorithms: WebPkiSupportedAlgorithms,
@@ -85,13 +85,24 @@ impl ClientCertVerifier for AnyKey {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        // RFC 8446, section 4.4.3: the client has to choose one of those that it was offered.
+        if !CLIENT_KEYS.contains(&signature.scheme) {
+            return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+        }
         verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        CLIENT_KEYS.to_vec()
     }
 }
+
+/// Keys of clients: on P-256, on P-384, Ed25519.
+const CLIENT_KEYS: [SignatureScheme; 3] = [
+    SignatureScheme::ECDSA_NISTP256_SHA256,
+    SignatureScheme::ECDSA_NISTP384_SHA384,
+    SignatureScheme::ED25519,
+];
 
 /// A connection that is TLS from its first byte, or an error before TLS answers anything.
 #[derive(Debug)]

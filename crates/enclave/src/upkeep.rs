@@ -1,13 +1,15 @@
-//! What has to be done though nobody asks for it: counters are kept, and writes of calls whose clients went away.
+//! What has to be done though nobody asks for it: counters are kept, and writes of calls whose clients went away; evidence is
+//! made anew before it is old.
 
 use crate::app::App;
 use crate::keys;
 use crate::state::Enclave;
 use crate::storage::KeptCounters;
+use cloister_api::Problem;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Keeps counters and forgotten writes at intervals, for as long as it is polled.
+/// Keeps counters and forgotten writes at intervals, and the evidence young, for as long as it is polled.
 pub(crate) async fn run(enclave: &Arc<Enclave>) {
     loop {
         tokio::time::sleep(INTERVAL).await;
@@ -15,6 +17,20 @@ pub(crate) async fn run(enclave: &Arc<Enclave>) {
             // Calls hear of a failure themselves, and the next time comes.
             let _ = enclave.storage.commit().await;
         }
+        renew(enclave).await;
+    }
+}
+
+/// Makes evidence anew that is older than the configuration wants. Where that fails, what there is stays, and the next time comes.
+pub(crate) async fn renew(enclave: &Arc<Enclave>) {
+    let lifetime = Duration::from_millis(enclave.configuration.quote_lifetime_ms);
+    if enclave.state().attested.age() < lifetime {
+        return;
+    }
+    let renewed: Result<(), Problem> =
+        enclave.change(|enclave, apps| enclave.evidence(apps).map(|next| (next, ()))).await;
+    if let Err(problem) = renewed {
+        cloister_boundary::log(&format!("the evidence is old and cannot be made anew: {}", problem.detail));
     }
 }
 

@@ -1,13 +1,13 @@
-//! The volume as its owners see it: figures, a check of every block, a sealed copy.
+//! The volume as owners and the operator see it: figures, a check of every block, a sealed copy.
 
-use crate::access::Caller;
+use crate::access::{Owners, Requester};
 use crate::body;
-use crate::state::{Apps, Enclave};
+use crate::state::{Apps, Enclave, Holder};
 use crate::storage::{StorageError, app_of_dataset};
 use bytes::{BufMut, Bytes, BytesMut};
 use cloister_api::{
-    AppName, BACKUP, BACKUP_BLOCK, BACKUP_END, BACKUP_EPOCH_HEADER, CheckEvent, Code, KeyFingerprint,
-    MAX_BACKUP_CHUNK, Problem, VolumeStatistics,
+    AppName, BACKUP, BACKUP_BLOCK, BACKUP_END, BACKUP_EPOCH_HEADER, CheckEvent, Code, MAX_BACKUP_CHUNK,
+    Problem, VolumeStatistics,
 };
 use cloister_volume::{Backup, CheckReport, Chunk, Damage};
 use http::{HeaderValue, Response, StatusCode, header};
@@ -18,17 +18,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-/// The volume in numbers, and what the caller's apps keep in it.
+/// The volume in numbers, and what the requester's apps keep in it.
 ///
 /// # Errors
-/// A [`Problem`] where the caller is no owner, or the volume cannot be read.
+/// A [`Problem`] where the requester is neither an owner nor the operator, or the volume cannot be read.
 pub(crate) async fn statistics(
     enclave: &Arc<Enclave>,
-    caller: Caller,
+    requester: Requester,
 ) -> Result<Response<body::Body>, Problem> {
-    let owner = caller.owner(&enclave.configuration)?;
+    let owners = requester.owner_or_operator(&enclave.configuration)?;
     let shared = Arc::clone(enclave);
-    let statistics = tokio::task::spawn_blocking(move || figures(&shared, owner)).await;
+    let statistics = tokio::task::spawn_blocking(move || figures(&shared, owners)).await;
     let statistics = statistics.map_err(|_| internal())?.map_err(|error| error.into_problem())?;
     Ok(body::json(StatusCode::OK, &statistics))
 }
@@ -36,16 +36,16 @@ pub(crate) async fn statistics(
 /// Reads and verifies every block of the last commit, and tells how far that is.
 ///
 /// # Errors
-/// A [`Problem`] where the caller is no owner, or another check or backup is under way.
-pub(crate) fn check(enclave: &Arc<Enclave>, caller: Caller) -> Result<Response<body::Body>, Problem> {
-    let owner = caller.owner(&enclave.configuration)?;
+/// A [`Problem`] where the requester is neither an owner nor the operator, or another check or backup is under way.
+pub(crate) fn check(enclave: &Arc<Enclave>, requester: Requester) -> Result<Response<body::Body>, Problem> {
+    let owners = requester.owner_or_operator(&enclave.configuration)?;
     let turn = turn(enclave)?;
     let patience = patience(enclave);
     let (events, mut told) = mpsc::channel(EVENTS);
     let shared = Arc::clone(enclave);
     tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        run_check(&shared, owner, &events);
+        run_check(&shared, owners, &events);
     });
     let (mut sender, channel) = Channel::new(EVENTS);
     tokio::spawn(async move {
@@ -61,9 +61,13 @@ pub(crate) fn check(enclave: &Arc<Enclave>, caller: Caller) -> Result<Response<b
 /// Streams a sealed copy of the last commit. A copy without an end was broken off.
 ///
 /// # Errors
-/// A [`Problem`] where the caller is no owner, another check or backup is under way, or the volume cannot be read.
-pub(crate) async fn backup(enclave: &Arc<Enclave>, caller: Caller) -> Result<Response<body::Body>, Problem> {
-    caller.owner(&enclave.configuration)?;
+/// A [`Problem`] where the requester is neither an owner nor the operator, another check or backup is under way, or the volume
+/// cannot be read.
+pub(crate) async fn backup(
+    enclave: &Arc<Enclave>,
+    requester: Requester,
+) -> Result<Response<body::Body>, Problem> {
+    requester.owner_or_operator(&enclave.configuration)?;
     let turn = turn(enclave)?;
     let storage = enclave.storage.clone();
     let backup = tokio::task::spawn_blocking(move || storage.backup()).await;
@@ -78,9 +82,10 @@ pub(crate) async fn backup(enclave: &Arc<Enclave>, caller: Caller) -> Result<Res
     Ok(response)
 }
 
-fn figures(enclave: &Enclave, owner: KeyFingerprint) -> Result<VolumeStatistics, StorageError> {
+fn figures(enclave: &Enclave, owners: Option<Owners>) -> Result<VolumeStatistics, StorageError> {
     let state = enclave.state();
-    let own = state.apps.running.iter().filter(|(_, app)| app.record.owner == owner);
+    let own =
+        state.apps.running.iter().filter(|(_, app)| owners.is_some_and(|own| own.include(&app.record.owner)));
     let apps = own.map(|(name, app)| Ok((name.clone(), app.storage.usage_as_found()?)));
     let apps = apps.collect::<Result<BTreeMap<_, _>, StorageError>>()?;
     let figures = enclave.storage.statistics();
@@ -100,7 +105,7 @@ fn figures(enclave: &Enclave, owner: KeyFingerprint) -> Result<VolumeStatistics,
     })
 }
 
-fn run_check(enclave: &Enclave, owner: KeyFingerprint, events: &mpsc::Sender<CheckEvent>) {
+fn run_check(enclave: &Enclave, owners: Option<Owners>, events: &mpsc::Sender<CheckEvent>) {
     let report = enclave.storage.check(&mut |done, total| {
         // A client that reads slowly misses news, not the result.
         if events.capacity() > 1 {
@@ -113,7 +118,7 @@ fn run_check(enclave: &Enclave, owner: KeyFingerprint, events: &mpsc::Sender<Che
             let apps = &enclave.state().apps;
             for damage in &damage {
                 // A client that went away hears nothing more.
-                if events.blocking_send(event(damage, apps, owner)).is_err() {
+                if events.blocking_send(event(damage, apps, owners)).is_err() {
                     return;
                 }
             }
@@ -124,10 +129,13 @@ fn run_check(enclave: &Enclave, owner: KeyFingerprint, events: &mpsc::Sender<Che
 }
 
 /// What the owner is told of one damaged block: of other owners' apps not which.
-fn event(damage: &Damage, apps: &Apps, owner: KeyFingerprint) -> CheckEvent {
+fn event(damage: &Damage, apps: &Apps, owners: Option<Owners>) -> CheckEvent {
     let Damage { dataset, object, part, offset, bytes, block } = damage;
     let what = format!("the {part}, {bytes} bytes in block {block} of the disk");
-    let is_own = |name: &AppName| apps.holder(name) == crate::state::Holder::Owner(owner);
+    let is_own = |name: &AppName| match apps.holder(name) {
+        Holder::Owner(owner) => owners.is_some_and(|own| own.include(&owner)),
+        Holder::Nobody | Holder::Unknown => false,
+    };
     match app_of_dataset(dataset).filter(is_own) {
         Some(app) => CheckEvent::Damaged { app: Some(app), object: *object, offset: Some(*offset), what },
         None => CheckEvent::Damaged { app: None, object: None, offset: None, what },

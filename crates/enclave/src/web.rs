@@ -59,7 +59,7 @@ pub(crate) async fn serve<B: Readable>(
         return Err(Problem::new(Code::MethodNotAllowed, "no app takes CONNECT"));
     }
     check_expected_code(request.headers(), &app)?;
-    admit(&app, Entry::Web, caller)?;
+    let caller = admit(enclave, &app, Entry::Web, &caller).await?;
     let place = place(enclave)?;
     let is_head = request.method() == Method::HEAD;
     let request = rewritten(request, &target)?;

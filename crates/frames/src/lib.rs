@@ -15,7 +15,7 @@ pub use disk::{
     BLOCK_LEN, DiskFailure, DiskHead, DiskRequest, DiskResponse, MAX_BLOCKS, MAX_BLOCKS_PER_FRAME,
     MAX_DISK_HEAD,
 };
-pub use quote::{QuoteRequest, QuoteResponse, REPORT_LEN, TARGET_INFO_LEN};
+pub use quote::{PlatformKind, QuoteRequest, QuoteResponse, REPORT_LEN, TARGET_INFO_LEN};
 pub use readiness::{EVENT_LEN, Event, SHUTDOWN_FD};
 pub use socket::{
     Datagram, Family, MAX_ADDRESSES, MAX_DATAGRAM, MAX_DATAGRAMS, MAX_NAME, MAX_SOCKET_PAYLOAD, Shutdown,

@@ -14,6 +14,17 @@ pub enum QuoteRequest {
     Quote(Box<[u8; REPORT_LEN]>),
     /// Tag 3: collateral for verifying this platform's quotes.
     Collateral,
+    /// Tag 4: what the platform is.
+    Platform,
+}
+
+/// What a platform is, as the host says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlatformKind {
+    /// SGX of a CPU.
+    Hardware,
+    /// SGX in software.
+    Simulated,
 }
 
 /// What the quoting service answers.
@@ -25,6 +36,8 @@ pub enum QuoteResponse {
     Quote(Vec<u8>),
     /// Tag 3: JSON; empty where the platform has none to offer.
     Collateral(Vec<u8>),
+    /// Tag 4: one byte, 0 for hardware, 1 where it is simulated.
+    Platform(PlatformKind),
     /// Tag 255: why not, in UTF-8.
     Failed(String),
 }
@@ -36,6 +49,7 @@ impl QuoteRequest {
             Self::TargetInfo => vec![1],
             Self::Quote(report) => [&[2], report.as_slice()].concat(),
             Self::Collateral => vec![3],
+            Self::Platform => vec![4],
         }
     }
 
@@ -49,7 +63,8 @@ impl QuoteRequest {
             [1] => Ok(Self::TargetInfo),
             [2, report @ ..] => Ok(Self::Quote(Box::new(report.try_into().map_err(|_| FrameError::Length)?))),
             [3] => Ok(Self::Collateral),
-            [1 | 3, ..] => Err(FrameError::Length),
+            [4] => Ok(Self::Platform),
+            [1 | 3 | 4, ..] => Err(FrameError::Length),
             [tag, ..] => Err(FrameError::Tag(*tag)),
         }
     }
@@ -62,6 +77,8 @@ impl QuoteResponse {
             Self::TargetInfo(info) => [&[1], info.as_slice()].concat(),
             Self::Quote(quote) => [&[2], quote.as_slice()].concat(),
             Self::Collateral(json) => [&[3], json.as_slice()].concat(),
+            Self::Platform(PlatformKind::Hardware) => vec![4, 0],
+            Self::Platform(PlatformKind::Simulated) => vec![4, 1],
             Self::Failed(why) => [&[255], why.as_bytes()].concat(),
         }
     }
@@ -78,6 +95,10 @@ impl QuoteResponse {
             }
             [2, quote @ ..] => Ok(Self::Quote(quote.to_vec())),
             [3, json @ ..] => Ok(Self::Collateral(json.to_vec())),
+            [4, 0] => Ok(Self::Platform(PlatformKind::Hardware)),
+            [4, 1] => Ok(Self::Platform(PlatformKind::Simulated)),
+            [4, kind] => Err(FrameError::Tag(*kind)),
+            [4, ..] => Err(FrameError::Length),
             [255, why @ ..] => Ok(Self::Failed(String::from_utf8_lossy(why).into_owned())),
             [tag, ..] => Err(FrameError::Tag(*tag)),
         }
@@ -94,6 +115,7 @@ mod tests {
             QuoteRequest::TargetInfo,
             QuoteRequest::Quote(Box::new([7; REPORT_LEN])),
             QuoteRequest::Collateral,
+            QuoteRequest::Platform,
         ] {
             assert_eq!(QuoteRequest::decode(&request.encode()), Ok(request));
         }
@@ -101,6 +123,8 @@ mod tests {
             QuoteResponse::TargetInfo(Box::new([9; TARGET_INFO_LEN])),
             QuoteResponse::Quote(vec![1, 2, 3]),
             QuoteResponse::Collateral(Vec::new()),
+            QuoteResponse::Platform(PlatformKind::Hardware),
+            QuoteResponse::Platform(PlatformKind::Simulated),
             QuoteResponse::Failed("no AESM".into()),
         ] {
             assert_eq!(QuoteResponse::decode(&response.encode()), Ok(response));
@@ -112,7 +136,11 @@ mod tests {
         assert_eq!(QuoteRequest::decode(&[]), Err(FrameError::Length));
         assert_eq!(QuoteRequest::decode(&[1, 0]), Err(FrameError::Length));
         assert_eq!(QuoteRequest::decode(&[2, 0]), Err(FrameError::Length));
+        assert_eq!(QuoteRequest::decode(&[4, 0]), Err(FrameError::Length));
         assert_eq!(QuoteRequest::decode(&[9]), Err(FrameError::Tag(9)));
+        assert_eq!(QuoteResponse::decode(&[4]), Err(FrameError::Length));
+        assert_eq!(QuoteResponse::decode(&[4, 2]), Err(FrameError::Tag(2)));
+        assert_eq!(QuoteResponse::decode(&[4, 0, 0]), Err(FrameError::Length));
         assert_eq!(QuoteResponse::decode(&[1; 512]), Err(FrameError::Length));
         assert_eq!(QuoteResponse::decode(&[8]), Err(FrameError::Tag(8)));
     }

@@ -7,7 +7,7 @@ use cloister_wasi::{HostFuel, Storage};
 
 use crate::app::NoApp;
 use crate::https::HttpsCtx;
-use crate::{App, CallerKey, Keystore};
+use crate::{App, Caller, Keystore};
 
 /// What an app has of the platform. Keep one per app; a clone costs reference counts.
 #[derive(Clone)]
@@ -42,7 +42,7 @@ impl fmt::Debug for PlatformSettings {
 #[derive(Debug)]
 pub struct PlatformCtx {
     pub(crate) settings: PlatformSettings,
-    pub(crate) caller: Option<CallerKey>,
+    pub(crate) caller: Option<Caller>,
     pub(crate) storage: Option<Storage>,
     pub(crate) https: HttpsCtx,
 }
@@ -51,7 +51,7 @@ impl PlatformCtx {
     /// A context for one store. `storage` is told when the vault is used; `http` is what the app's requests share.
     pub fn new(
         settings: PlatformSettings,
-        caller: Option<CallerKey>,
+        caller: Option<Caller>,
         storage: Option<Storage>,
         http: HttpSettings,
     ) -> Self {

@@ -116,14 +116,17 @@ pub enum Error {
     /// The vault's quota is used up.
     #[error("there is no more room for the app's persisted keys and roles")]
     VaultFull,
-    /// The caller showed no key.
-    #[error("the caller showed no key, so they have no id")]
+    /// The caller showed neither a key nor a token.
+    #[error("the caller showed neither a key nor a token, so they have no id")]
     NoCaller,
     /// The caller is neither the owner nor an admin.
     #[error("the caller is neither the owner nor an admin")]
     NotAdmin,
     /// What cannot be a user's id.
-    #[error("a user's id is `key:` and the SHA-256 of their public key in 64 hex digits")]
+    #[error(
+        "a user's id is `key:` and the SHA-256 of their public key in 64 hex digits, or `token:`, the URL of an issuer, `#` \
+         and a subject"
+    )]
     UserId,
     /// What cannot be a role.
     #[error("a role has 1 to {} bytes and no control characters", auth::MAX_ROLE_BYTES)]
@@ -132,7 +135,7 @@ pub enum Error {
     #[error("a user has {} roles at most", auth::MAX_ROLES)]
     TooManyRoles,
     /// The owner's role.
-    #[error("the role `owner` is whose key deployed the app, and cannot be given")]
+    #[error("the role `owner` is of whoever deployed the app, and cannot be given")]
     OwnerRole,
     /// Too many users with roles.
     #[error("an app gives roles to {} users at most", auth::MAX_USERS)]

@@ -22,7 +22,9 @@ pub mod primitives;
 mod sealing;
 mod vault;
 
-pub use app::{Answer, App, CallerKey, MAX_EXTENSION_BYTES, Refusal};
+pub use app::{
+    Answer, App, Caller, CallerId, MAX_EXTENSION_BYTES, MAX_ISSUER, MAX_SUBJECT, Refusal, TokenSubject,
+};
 pub use bindings::privasys::enclave_os::crypto::{DigestAlgorithm, HmacAlgorithm, SignAlgorithm};
 pub use context::{PlatformCtx, PlatformCtxView, PlatformSettings, PlatformView};
 pub use error::Error;

@@ -1,5 +1,5 @@
 use cloister_api::Limits;
-use cloister_platform::{CallerKey, PlatformSettings};
+use cloister_platform::{Caller, PlatformSettings};
 use cloister_wasi::{LogSink, Preopen, Storage};
 use cloister_wasi_http::HttpSettings;
 use std::fmt;
@@ -23,8 +23,8 @@ pub struct Context<'a> {
     pub network: HttpSettings,
     /// The app's keys, and what else the platform keeps or knows of it.
     pub platform: PlatformSettings,
-    /// Who calls, where they showed a key.
-    pub caller: Option<CallerKey>,
+    /// Who calls, where they showed who they are.
+    pub caller: Option<Caller>,
 }
 
 impl<'a> Context<'a> {

@@ -4,10 +4,12 @@ use crate::storage::AppSettings;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use cloister_api::{
-    Code, DEFAULT_ASSETS_AT, DeploySettings, Directory, EnvironmentVariable, Limits, MAX_BUNDLE_PATH,
-    MAX_QUOTE_ROOTS, MAX_SETTINGS, Problem, SETTINGS_HEADER, is_bundle_path,
+    CallerPolicy, CallerRule, Code, DEFAULT_ASSETS_AT, DeploySettings, Directory, EntryPattern,
+    EnvironmentVariable, Limits, MAX_BUNDLE_PATH, MAX_QUOTE_ROOTS, MAX_SETTINGS, Problem, SETTINGS_HEADER,
+    TokenIssuer, check_issuers, is_bundle_path,
 };
-use cloister_runtime::Program;
+use cloister_runtime::{Program, nearest};
+use cloister_tokens::Issuers;
 use http::HeaderMap;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -38,6 +40,7 @@ pub(crate) fn check(settings: DeploySettings) -> Result<AppSettings, Problem> {
     if !is_guest_path(&assets_at) {
         return Err(not_a_guest_path(&assets_at));
     }
+    check_tokens(&settings.callers, &settings.issuers)?;
     Ok(AppSettings {
         environment: pairs(settings.environment, "an environment variable", |name| {
             !name.is_empty() && !name.contains(['=', '\0'])
@@ -52,6 +55,9 @@ pub(crate) fn check(settings: DeploySettings) -> Result<AppSettings, Problem> {
         directories: settings.directories,
         network: settings.network,
         assets_at,
+        callers: settings.callers,
+        issuers: settings.issuers,
+        upgrade: settings.upgrade,
     })
 }
 
@@ -85,7 +91,7 @@ pub(super) fn check_assets(settings: &AppSettings) -> Result<(), Problem> {
 /// [`Code::InvalidSettings`] where calls cannot reach such an export.
 pub(super) fn find_configuring(settings: &mut AppSettings, program: &Program) -> Result<(), Problem> {
     let Some(given) = &settings.configure_with else { return Ok(()) };
-    let shown = given.chars().take(SHOWN).collect::<String>();
+    let shown = shown(given);
     let unknown = |near| {
         invalid(format!("there is no export '{shown}' to configure the app with, or the name means several"))
             .with_suggestions(near)
@@ -105,6 +111,46 @@ pub(super) fn find_configuring(settings: &mut AppSettings, program: &Program) ->
     }
     settings.configure_with = Some(name);
     Ok(())
+}
+
+/// Finds the exports that rules for callers are about by their full names, so that no shorter one means another later.
+///
+/// # Errors
+/// [`Code::InvalidSettings`] where the app has no such export, with near names.
+pub(super) fn find_callers(settings: &mut AppSettings, program: &Program) -> Result<(), Problem> {
+    let full = |rule: &CallerRule| {
+        let EntryPattern::Export(given) = &rule.entry else { return Ok(rule.clone()) };
+        let name = program.export_name(given).map_err(|near| {
+            let shown = shown(given);
+            invalid(format!(
+                "there is no export '{shown}' for a rule about callers, or the name means several"
+            ))
+            .with_suggestions(near)
+        })?;
+        Ok(CallerRule { entry: EntryPattern::Export(name.to_owned()), who: rule.who.clone() })
+    };
+    let rules = settings.callers.rules().iter().map(full).collect::<Result<_, Problem>>()?;
+    settings.callers = CallerPolicy::new(rules).map_err(|error| invalid(error.to_string()))?;
+    Ok(())
+}
+
+/// Each issuer can be asked, and each that rules name is there.
+fn check_tokens(callers: &CallerPolicy, issuers: &[TokenIssuer]) -> Result<(), Problem> {
+    check_issuers(issuers).map_err(|error| invalid(error.to_string()))?;
+    Issuers::new(issuers).map_err(|error| invalid(error.to_string()))?;
+    let known = || issuers.iter().map(|issuer| issuer.name.as_str());
+    match callers.issuers().into_iter().find(|name| known().all(|known| known != *name)) {
+        None => Ok(()),
+        Some(name) => {
+            let why = format!("a rule names the issuer '{name}', and the settings have none of this name");
+            Err(invalid(why).with_suggestions(nearest(name, known())))
+        }
+    }
+}
+
+/// As much of an export's name as a problem repeats.
+fn shown(given: &str) -> String {
+    given.chars().take(SHOWN).collect()
 }
 
 fn pairs(
@@ -302,7 +348,22 @@ mod tests {
             (r#"{"roots":["MAA="]}"#, "root certificate 1 of the settings: "),
             (r#"{"quote_roots":["MAA="]}"#, "root certificate for quotes 1 of the settings: "),
             (r#"{"quote_roots":["","","","","","","","",""]}"#, "at most 8"),
+            (r#"{"callers":["f=all"]}"#, "'f=all' is not a caller rule"),
+            (r#"{"callers":["*=token:idp"]}"#, "a rule names the issuer 'idp'"),
+            (r#"{"issuers":[{"name":"a","issuer":"http://a","audience":"b"}]}"#, "https URL"),
+            (
+                r#"{"issuers":[{"name":"a","issuer":"https://a","audience":"b","roots":["MAA="]}]}"#,
+                "root 0 of token issuer 'a'",
+            ),
+            (
+                r#"{"issuers":[{"name":"a","issuer":"https://a","audience":"b"},
+                               {"name":"a","issuer":"https://c","audience":"b"}]}"#,
+                "two issuers have the name 'a'",
+            ),
+            (r#"{"upgrade":"never"}"#, "unknown variant `never`"),
+            (r#"{"upgrade":{"endorsed":{"threshold":1,"keys":[]}}}"#, "name 1 to 16 keys"),
         ] {
+            let text = &text.replace('\n', " ");
             let problem = parse(&with_settings(text)).err().unwrap_or_else(|| panic!("{text}"));
             assert_eq!(problem.code, Code::InvalidSettings);
             assert!(problem.detail.contains(reason), "{text}: {}", problem.detail);

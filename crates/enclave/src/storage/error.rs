@@ -4,7 +4,7 @@ use cloister_boundary::HostError;
 use cloister_filesystem::FsError;
 use cloister_runtime::ArtifactError;
 use cloister_volume::kv::KvError;
-use cloister_volume::{MountError, VolumeError};
+use cloister_volume::{MountError, NotAnAdoption, VolumeError};
 
 /// The volume does not do what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,17 @@ pub(crate) enum StorageError {
     Mount(#[from] MountError),
     #[error("the configuration accepts the volume's epoch {epoch}, and the disk holds no volume")]
     NothingToAccept { epoch: u64 },
+    #[error("the configuration's `adopt`: {0}")]
+    Adoption(#[from] NotAnAdoption),
+    #[error(
+        "the configuration takes over another image's volume, and the disk holds none: --volume or --state names another"
+    )]
+    NothingToAdopt,
+    /// The configuration names another operator, or other images that may follow.
+    #[error(
+        "the volume was first started with {founded}, which is fixed for its whole life, and is started with {asked} now"
+    )]
+    Founded { founded: String, asked: String },
     #[error(transparent)]
     Volume(#[from] VolumeError),
     #[error(transparent)]
@@ -50,7 +61,12 @@ impl StorageError {
     /// The error as the host may read it: an app's name is not for the host.
     pub(crate) fn for_host(&self) -> String {
         let volume = match self {
-            Self::Host(_) | Self::Mount(_) | Self::NothingToAccept { .. } => None,
+            Self::Host(_)
+            | Self::Mount(_)
+            | Self::NothingToAccept { .. }
+            | Self::Adoption(_)
+            | Self::NothingToAdopt
+            | Self::Founded { .. } => None,
             Self::Volume(error) | Self::Files(FsError::Io(error)) | Self::Keys(KvError::Volume(error)) => {
                 Some(error)
             }

@@ -4,7 +4,9 @@
 //!
 //! | path | holds |
 //! |---|---|
+//! | `/founding` | the operator and which images may follow, JSON; fixed at the first start |
 //! | `/identity` | the TLS key, PKCS #8 |
+//! | `/starts` | how often this volume was started, a number (u64, little-endian) |
 //! | `/apps/<name>/record` | what was deployed, JSON; whoever has no record is no app |
 //! | `/apps/<name>/counters` | what its calls did, JSON |
 //! | `/apps/<name>/<generation>.wasm`, `.artifact` | the component, and what compiling made of it |
@@ -20,9 +22,11 @@ mod assets;
 mod committer;
 mod error;
 mod files;
+mod founding;
 mod install;
 mod load;
 mod record;
+mod starts;
 mod upload;
 
 #[cfg(test)]
@@ -30,6 +34,7 @@ mod tests;
 
 pub(crate) use app::{AppStorage, app_of_dataset};
 pub(crate) use error::StorageError;
+pub(crate) use founding::Founding;
 pub(crate) use install::Staged;
 pub(crate) use load::{Affected, Loaded, LoadedApp};
 pub(crate) use record::{AppSettings, Incarnations, KeptCounters, KeyUses, Record};
@@ -41,7 +46,8 @@ use cloister_filesystem::Filesystem;
 use cloister_runtime::{ArtifactSeal, Durability, Unavailable};
 use cloister_volume::kv::KeyValue;
 use cloister_volume::{
-    Backup, CheckReport, Dataset, Disk, MountError, Options, Quota, SealingKey, State, Statistics, Volume,
+    Adoption, Backup, CheckReport, Dataset, Disk, MemoryDisk, MountError, NotAnAdoption, Options, Quota,
+    SealingKey, State, Statistics, Volume, VolumeKey,
 };
 use committer::Committer;
 use files::Files;
@@ -59,21 +65,42 @@ pub(crate) struct Storage {
     keys: KeyValue,
     seal: Arc<ArtifactSeal>,
     committer: Committer,
+    founding: Arc<Founding>,
+    keeps: Keeps,
+}
+
+/// What becomes of a volume when the enclave ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeps {
+    /// It is on the host's disk.
+    Disk,
+    /// It was in memory, and is gone.
+    Nothing,
 }
 
 impl Storage {
     /// Opens the host's disk, and the volume on it; makes one where the disk is blank. Needs a tokio runtime.
     ///
+    /// An enclave that is to receive a volume's key has none of its own: what it needs one for ends with it.
+    ///
     /// # Errors
     /// [`StorageError`], for the operator: why nothing is served.
     pub(crate) fn open(configuration: &Configuration) -> Result<Self, StorageError> {
-        let disk = cloister_boundary::Disk::open()?;
-        let options = Options {
-            anchor: anchor::provider(configuration.freshness)?,
-            accept_epoch: configuration.accept_epoch,
-            ..Options::default()
+        let (disk, options, keeps): (Arc<dyn Disk>, _, _) = if configuration.receive {
+            (Arc::new(MemoryDisk::new(RECEIVER_BLOCKS)), Options::default(), Keeps::Nothing)
+        } else {
+            let options = Options {
+                anchor: anchor::provider(configuration.freshness)?,
+                accept_epoch: configuration.accept_epoch,
+                adopt: configuration.adopt.as_deref().map(adoption).transpose()?,
+                ..Options::default()
+            };
+            (Arc::new(cloister_boundary::Disk::open()?), options, Keeps::Disk)
         };
-        Self::mount(Arc::new(disk), &sealing::Key, options)
+        let founding = Founding::of(configuration);
+        let storage = Self { keeps, ..Self::mount(disk, &sealing::Key, options)? };
+        storage.settle_founding(&founding)?;
+        Ok(Self { founding: Arc::new(founding), ..storage })
     }
 
     /// As [`open`](Self::open), of this disk.
@@ -83,9 +110,10 @@ impl Storage {
         options: Options,
     ) -> Result<Self, StorageError> {
         let volume = match Volume::mount(Arc::clone(&disk), sealing, options.clone()) {
-            Err(MountError::Blank) => match options.accept_epoch {
-                Some(epoch) => return Err(StorageError::NothingToAccept { epoch }),
-                None => Volume::create(disk, sealing, options)?,
+            Err(MountError::Blank) => match (options.accept_epoch, &options.adopt) {
+                (Some(epoch), _) => return Err(StorageError::NothingToAccept { epoch }),
+                (None, Some(_)) => return Err(StorageError::NothingToAdopt),
+                (None, None) => Volume::create(disk, sealing, options)?,
             },
             mounted => mounted?,
         };
@@ -102,7 +130,35 @@ impl Storage {
         let image = cloister_tee::identity().map_or([0; 32], |identity| identity.mrenclave);
         let committer = Committer::start(volume.clone());
         let seal = Arc::new(ArtifactSeal::new(image, key));
-        Ok(Self { volume, files, keys, seal, committer })
+        let (founding, keeps) = (Arc::default(), Keeps::Disk);
+        Ok(Self { volume, files, keys, seal, committer, founding, keeps })
+    }
+
+    /// Who operates the enclave and which images may follow, as the volume has had it since its first start.
+    pub(crate) fn founding(&self) -> &Founding {
+        &self.founding
+    }
+
+    /// MRENCLAVE of every other image that held the volume's key before.
+    pub(crate) fn lineage(&self) -> Vec<[u8; 32]> {
+        self.volume.lineage()
+    }
+
+    /// The volume's key, for another image. All that was written before is durable then.
+    ///
+    /// # Errors
+    /// [`StorageError`] where the disk takes nothing, or the CPU gives no sealing key.
+    pub(crate) fn volume_key(&self) -> Result<VolumeKey, StorageError> {
+        self.commit_now()?;
+        Ok(self.volume.key(&sealing::Key)?)
+    }
+
+    /// Seals another volume's key, which the image of this MRENCLAVE handed over, for this image's first mount of that volume.
+    ///
+    /// # Errors
+    /// [`StorageError`] where the CPU gives no sealing key.
+    pub(crate) fn adoption(key: &VolumeKey, from: [u8; 32]) -> Result<Adoption, StorageError> {
+        Ok(key.adoption(from, &sealing::Key)?)
     }
 
     /// The enclave's TLS key: the one of its first start, or of the first after the host damaged it.
@@ -119,6 +175,16 @@ impl Storage {
                 );
                 self.new_identity()
             }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the enclave has a TLS key already.
+    fn has_identity(&self) -> Result<bool, StorageError> {
+        match self.files.read(IDENTITY, MAX_IDENTITY) {
+            Ok(document) => Ok(!Zeroizing::new(document).is_empty()),
+            Err(error) if error.is_absence() => Ok(false),
+            Err(error) if error.is_damage() => Ok(true),
             Err(error) => Err(error),
         }
     }
@@ -152,6 +218,11 @@ impl Storage {
     pub(crate) fn state(&self) -> VolumeClaim {
         let State { epoch, root } = self.volume.state();
         VolumeClaim { epoch, root }
+    }
+
+    /// The same, where the enclave keeps anything.
+    pub(crate) fn claimed_state(&self) -> Option<VolumeClaim> {
+        (self.keeps == Keeps::Disk).then(|| self.state())
     }
 
     /// What keeps the host from putting back an older disk while the enclave is down.
@@ -195,6 +266,13 @@ impl std::fmt::Debug for Storage {
     }
 }
 
+/// What another image handed over, as the configuration has it.
+fn adoption(text: &str) -> Result<Adoption, StorageError> {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).map_err(|_| NotAnAdoption)?;
+    Ok(Adoption::parse(&bytes)?)
+}
+
 /// The dataset of this name, made where it is not there. It may grow as large as the disk.
 fn dataset(volume: &Volume, name: &str) -> Result<Dataset, StorageError> {
     if let Some(dataset) = volume.dataset(name)? {
@@ -227,6 +305,8 @@ mod sealing {
     }
 }
 
+/// Of a volume in memory: 64 MiB, of which a few are used.
+const RECEIVER_BLOCKS: u64 = 1 << 14;
 /// The enclave's own dataset.
 const SYSTEM: &str = "cloister";
 /// The dataset of all apps' keys and values.

@@ -4,7 +4,10 @@ use super::StorageError;
 use super::assets::AssetsRecord;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use cloister_api::{DEFAULT_ASSETS_AT, Directory, FunctionCounters, KeyFingerprint, Limits, NetworkPolicy};
+use cloister_api::{
+    CallerPolicy, DEFAULT_ASSETS_AT, Directory, FunctionCounters, KeyFingerprint, Limits, NetworkPolicy,
+    TokenIssuer, Upgrade,
+};
 use cloister_attestation::{AssetsClaim, ConfigurationClaim, roots_hash};
 use cloister_volume::kv::Incarnation;
 use serde::{Deserialize, Serialize};
@@ -27,6 +30,10 @@ pub(crate) struct AppSettings {
     /// An export that calls take; once the program is known, its full name.
     pub(crate) configure_with: Option<String>,
     pub(crate) assets_at: String,
+    /// Once the program is known, exports by their full names.
+    pub(crate) callers: CallerPolicy,
+    pub(crate) issuers: Vec<TokenIssuer>,
+    pub(crate) upgrade: Upgrade,
 }
 
 impl Default for AppSettings {
@@ -41,6 +48,9 @@ impl Default for AppSettings {
             quote_roots: Vec::new(),
             configure_with: None,
             assets_at: DEFAULT_ASSETS_AT.to_owned(),
+            callers: CallerPolicy::default(),
+            issuers: Vec::new(),
+            upgrade: Upgrade::default(),
         }
     }
 }
@@ -90,6 +100,14 @@ pub(crate) struct Record {
     /// What the app shows in its certificates, by the number that ends the object identifier.
     #[serde(default, with = "values")]
     pub(crate) extensions: BTreeMap<u32, Vec<u8>>,
+    /// Who may ask it for what. Records before version 4 have none of this and what follows.
+    #[serde(default)]
+    pub(crate) callers: CallerPolicy,
+    #[serde(default)]
+    pub(crate) issuers: Vec<TokenIssuer>,
+    /// What may take its place and keep its data.
+    #[serde(default)]
+    pub(crate) upgrade: Upgrade,
     /// When it was deployed, in seconds since 1970, as the host told the time.
     pub(crate) deployed: u64,
 }
@@ -122,6 +140,9 @@ impl Record {
             configure_with: settings.configure_with,
             is_configured: false,
             extensions: BTreeMap::new(),
+            callers: settings.callers,
+            issuers: settings.issuers,
+            upgrade: settings.upgrade,
             deployed: deployed.map_or(0, |since| since.as_secs()),
         }
     }
@@ -292,7 +313,7 @@ fn check_version(text: &[u8]) -> Result<(), StorageError> {
 }
 
 /// Format of records.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// The oldest format that is still read.
 const OLDEST: u32 = 1;
 
@@ -329,6 +350,31 @@ mod tests {
             (None, ConfigurationClaim::NotNeeded)
         );
         assert!(record.extensions.is_empty());
+        assert!(record.callers.is_empty() && record.issuers.is_empty());
+        assert_eq!(record.upgrade, Upgrade::Owner);
+    }
+
+    /// What a policy forbids must not come back with a restart, whatever else the record has.
+    #[test]
+    fn policies_survive_json() {
+        let text = format!(
+            r#"{{"version":4,"generation":"0123456789abcdef","incarnation":[0,0,0,0,0,0,0,0],"owner":"{0}",
+                "code_hash":"{0}","size":3,"limits":{{}},"environment":[],"deployed":7,
+                "callers":["*=owner","@web=public"],"upgrade":{{"endorsed":{{"threshold":1,"keys":["{0}"]}}}},
+                "issuers":[{{"name":"idp","issuer":"https://id.example","audience":"app"}}]}}"#,
+            "a5".repeat(32),
+        );
+        let record = Record::decode(text.as_bytes()).unwrap();
+        assert_eq!(record.callers.rules().len(), 2);
+        assert_eq!((record.issuers.len(), record.issuers[0].roles_claim.as_str()), (1, "roles"));
+        assert!(matches!(&record.upgrade, Upgrade::Endorsed { threshold: 1, keys } if keys.len() == 1));
+        assert!(Record::decode(&record.encode().unwrap()).unwrap() == record);
+        // What cannot be read is an error, and never a weaker policy.
+        for (sound, broken) in
+            [("*=owner", "*=all"), ("\"threshold\":1", "\"threshold\":0"), ("https://", "http://")]
+        {
+            assert!(Record::decode(text.replace(sound, broken).as_bytes()).is_err(), "{broken}");
+        }
     }
 
     #[test]

@@ -20,6 +20,26 @@ async fn the_identity_is_that_of_the_first_start() {
 }
 
 #[tokio::test]
+async fn starts_are_counted_and_damage_never_takes_one_back() {
+    let disk = disk();
+    for number in 1..=3 {
+        assert_eq!(start(&disk).count_start().unwrap(), number);
+    }
+    assert_eq!(start(&disk.fork()).count_start().unwrap(), 4);
+    let damaged = (0..disk.blocks().unwrap()).rev().find_map(|block| {
+        let disk = disk.fork();
+        disk.modify(block, |bytes| bytes[9] ^= 1);
+        let storage = Storage::mount(Arc::new(disk), &sealing::Key, Options::default()).ok()?;
+        let is_lost = storage.files.read("starts", 8).is_err_and(|error| error.is_damage());
+        is_lost.then_some(storage)
+    });
+    let storage = damaged.expect("a block of the file with the number");
+    let number = storage.count_start().unwrap();
+    assert!(number >= 4, "{number}");
+    assert_eq!(storage.count_start().unwrap(), number + 1);
+}
+
+#[tokio::test]
 async fn an_app_is_there_after_a_restart_and_nothing_is_compiled() {
     let disk = disk();
     let storage = start(&disk);

@@ -155,7 +155,8 @@ where
     let files = (kind == Kind::Deploy).then_some(settings.limits.storage);
     let (wasm, upload, _held) = Receiver::new(enclave, upload, held).bundle(body, files).await?;
     let enclave = Arc::clone(enclave);
-    let deployment = Deployment { enclave, kind, name: app, owner: owner(), settings, wasm, upload };
+    let (name, owner, endorsements) = (app, owner(), Vec::new());
+    let deployment = Deployment { enclave, kind, name, owner, settings, endorsements, wasm, upload };
     deployment.run(&mpsc::channel(16).0).await
 }
 

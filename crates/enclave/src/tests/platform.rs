@@ -90,7 +90,7 @@ async fn an_app_that_was_replaced_or_removed_declares_nothing() {
     }
     let second = Own::new(&enclave, &enclave.app(&name("app")).unwrap());
     second.complete_configuration().await.unwrap();
-    admin::remove(&enclave, Caller::with_key(owner()), name("app")).await.unwrap();
+    admin::remove(&enclave, Requester::with_key(owner()), name("app")).await.unwrap();
     assert!(second.set_extension(1, vec![1]).await.unwrap_err().0.contains("replaced or removed"));
     deploy_with(&enclave, Kind::Deploy, guests::platform(), settings()).await.unwrap();
     assert!(second.set_extension(1, vec![1]).await.unwrap_err().0.contains("replaced or removed"));
@@ -151,8 +151,8 @@ async fn an_app_answers_nothing_before_its_owner_has_configured_it() {
     assert_eq!(described.configuration, ConfigurationState::Awaited);
     assert_eq!(described.configure_with.as_deref(), Some("configure"));
     assert_eq!(app_claims(&enclave).configuration, ConfigurationClaim::Awaited);
-    let (own, other) = (Caller::with_key(owner()), Caller::with_key(other_owner()));
-    for caller in [own, other, nobody()] {
+    let (own, other) = (|| Caller::with_key(owner()), Caller::with_key(other_owner()));
+    for caller in [own(), other.clone(), nobody()] {
         assert_eq!(call(&enclave, caller, "who", json!([])).await, Err(Code::NotConfigured));
     }
     assert_eq!(call(&enclave, nobody(), "whom", json!([])).await, Err(Code::UnknownExport));
@@ -161,20 +161,20 @@ async fn an_app_answers_nothing_before_its_owner_has_configured_it() {
     drop(enclave);
 
     let enclave = start(Arc::new(disk));
-    assert_eq!(call(&enclave, own, "who", json!([])).await, Err(Code::NotConfigured));
-    assert_eq!(call(&enclave, own, "configure", json!([])).await, Ok(ok()));
+    assert_eq!(call(&enclave, own(), "who", json!([])).await, Err(Code::NotConfigured));
+    assert_eq!(call(&enclave, own(), "configure", json!([])).await, Ok(ok()));
     assert_eq!(app_claims(&enclave).configuration, ConfigurationClaim::Complete);
     assert_eq!(description(&enclave).await.configuration, ConfigurationState::Complete);
     assert!(call(&enclave, nobody(), "who", json!([])).await.is_ok());
-    let again = call(&enclave, own, "configure", json!([])).await.unwrap();
+    let again = call(&enclave, own(), "configure", json!([])).await.unwrap();
     assert!(again["err"].as_str().unwrap().contains("complete already"), "{again}");
     assert_eq!(call(&enclave, nobody(), "configure", json!([])).await, Err(Code::Unauthenticated));
 
     deploy_with(&enclave, Kind::Replace, guests::platform(), settings()).await.unwrap();
-    assert_eq!(call(&enclave, own, "who", json!([])).await, Err(Code::NotConfigured));
+    assert_eq!(call(&enclave, own(), "who", json!([])).await, Err(Code::NotConfigured));
     deploy_with(&enclave, Kind::Replace, guests::platform(), DeploySettings::default()).await.unwrap();
-    assert!(call(&enclave, own, "who", json!([])).await.is_ok());
-    let needless = call(&enclave, own, "configure", json!([])).await.unwrap();
+    assert!(call(&enclave, own(), "who", json!([])).await.is_ok());
+    let needless = call(&enclave, own(), "configure", json!([])).await.unwrap();
     assert!(needless["err"].as_str().unwrap().contains("awaits no configuration"), "{needless}");
 }
 
@@ -197,7 +197,7 @@ async fn services_and_commands_wait_for_their_configuration() {
         assert_eq!(ask().await, 503);
         call(&enclave, Caller::with_key(owner()), "configure", json!([])).await.unwrap();
         assert_eq!(ask().await, 200);
-        admin::remove(&enclave, Caller::with_key(owner()), name("app")).await.unwrap();
+        admin::remove(&enclave, Requester::with_key(owner()), name("app")).await.unwrap();
     }
 }
 
@@ -282,7 +282,7 @@ async fn persisted_keys_outlive_restarts_and_replacements_and_end_with_the_app()
     assert_eq!(load(&enclave).await, ok());
     assert_eq!(sign(&enclave).await, signed);
 
-    admin::remove(&enclave, Caller::with_key(owner()), name("app")).await.unwrap();
+    admin::remove(&enclave, Requester::with_key(owner()), name("app")).await.unwrap();
     let described =
         deploy_with(&enclave, Kind::Deploy, guests::platform(), DeploySettings::default()).await.unwrap();
     assert!(described.keys.is_empty());
@@ -312,22 +312,18 @@ async fn deploy_with(
     wasm: Vec<u8>,
     settings: DeploySettings,
 ) -> Result<AppDescription, Problem> {
-    let settings = settings::check(settings)?;
-    let upload = enclave.storage.upload(&name("app"), &settings.limits).unwrap();
-    let (enclave, name, wasm) = (Arc::clone(enclave), name("app"), wasm.into());
-    let deployment = Deployment { enclave, kind, name, owner: owner(), settings, wasm, upload };
-    deployment.run(&mpsc::channel(16).0).await
+    deploy_as(enclave, kind, owner(), "app", wasm, settings).await
 }
 
 async fn call(enclave: &Arc<Enclave>, caller: Caller, export: &str, arguments: Value) -> Result<Value, Code> {
     let request = Request::new(Full::new(Bytes::from(arguments.to_string())));
-    let answer = calls::serve(enclave, caller, &name("app"), export, request).await;
+    let answer = calls::serve(enclave, &caller, &name("app"), export, request).await;
     let answer = answer.map_err(|problem| problem.code)?.into_body().collect().await.unwrap().to_bytes();
     Ok(serde_json::from_slice::<CallResponse>(&answer).unwrap().result)
 }
 
 async fn description(enclave: &Enclave) -> AppDescription {
-    let answer = admin::describe(enclave, Caller::with_key(owner()), &name("app")).await.unwrap();
+    let answer = admin::describe(enclave, Requester::with_key(owner()), &name("app")).await.unwrap();
     serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap()
 }
 

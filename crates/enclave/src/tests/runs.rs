@@ -138,8 +138,8 @@ async fn bad_runs_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_is_followed_until_the_app_goes() {
     let enclave = commanding().await;
-    let caller = Caller::with_key(owner());
-    let stranger = Caller::with_key(KeyFingerprint::from_hash([3; 32]));
+    let caller = Requester::with_key(owner());
+    let stranger = Requester::with_key(KeyFingerprint::from_hash([3; 32]));
     assert_eq!(
         admin::logs(&enclave, stranger, &name("job"), Some("follow=true")).unwrap_err().code,
         Code::Forbidden

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-type Body = http_body_util::Either<Full<Bytes>, Channel<Bytes, Infallible>>;
+pub(super) type Body = http_body_util::Either<Full<Bytes>, Channel<Bytes, Infallible>>;
 
 /// A connection of HTTP/1.1 or HTTP/2.
 pub(super) enum Sender {

@@ -18,11 +18,19 @@ impl Roles {
             if role == OWNER {
                 return Err(Error::OwnerRole);
             }
-            if !(1..=MAX_ROLE_BYTES).contains(&role.len()) || role.chars().any(char::is_control) {
+            if !is_role(role) {
                 return Err(Error::Role);
             }
         }
         Ok(Self(roles))
+    }
+
+    /// With what the issuer of the user's token says of them, as far as it can be roles: neither of the two that are the
+    /// app's to give.
+    pub(super) fn with_token(mut self, said: &[String]) -> Self {
+        let own = |role: &&String| !matches!(role.as_str(), OWNER | ADMIN) && is_role(role);
+        self.0.extend(said.iter().filter(own).take(MAX_ROLES).cloned());
+        self
     }
 
     /// A byte for the version of this layout; then for each role, sorted, a byte that says its length, and its text.
@@ -69,17 +77,21 @@ impl Roles {
 /// What a user is to the app, whatever roles they were given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Theirs is the key that deployed it.
+    /// They deployed it.
     Owner,
     /// Anybody else.
     Other,
 }
 
-/// The most roles of a user.
+fn is_role(role: &str) -> bool {
+    (1..=MAX_ROLE_BYTES).contains(&role.len()) && !role.chars().any(char::is_control)
+}
+
+/// The most roles of a user, and the most that count of a token.
 pub(crate) const MAX_ROLES: usize = 32;
 /// The longest role in bytes.
 pub(crate) const MAX_ROLE_BYTES: usize = 64;
-/// The role of whoever holds the key that deployed the app.
+/// The role of whoever deployed the app.
 const OWNER: &str = "owner";
 /// The role that may change others' roles.
 const ADMIN: &str = "admin";
@@ -96,6 +108,16 @@ mod tests {
         assert!(roles.is_admin());
         assert_eq!(roles.clone().of(Standing::Other), ["admin", "nurse"]);
         assert_eq!(roles.of(Standing::Owner), ["admin", "nurse", "owner"]);
+    }
+
+    #[test]
+    fn a_token_adds_roles_but_not_those_that_are_the_apps_to_give() {
+        let said = ["writes", "admin", "owner", "", "a\nb", "reads"].map(str::to_owned);
+        let roles = parse(&["reads"]).unwrap().with_token(&said);
+        assert!(!roles.is_admin());
+        assert_eq!(roles.of(Standing::Other), ["reads", "writes"]);
+        let many: Vec<_> = (0..100).map(|n| format!("{n:03}")).collect();
+        assert_eq!(Roles::default().with_token(&many).of(Standing::Other).len(), MAX_ROLES);
     }
 
     #[test]

@@ -1,51 +1,39 @@
-use std::fmt;
-
 use cloister_volume::kv::Namespace;
 
 use super::roles::Roles;
-use crate::app::KEY_ID;
+use crate::app::{KEY_ID, TOKEN_ID};
 use crate::vault::{self, Prefix};
-use crate::{CallerKey, Error};
+use crate::{CallerId, Error, TokenSubject};
 
-/// The id of a user, as guests write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct UserId(pub(super) CallerKey);
-
-impl UserId {
-    /// Digits in upper case mean the same id.
-    ///
-    /// # Errors
-    /// [`Error::UserId`].
-    pub(super) fn parse(id: &str) -> Result<Self, Error> {
-        let digits = id.strip_prefix(KEY_ID).ok_or(Error::UserId)?.as_bytes();
-        let mut key = [0; 32];
-        if digits.len() != 2 * key.len() {
-            return Err(Error::UserId);
-        }
-        for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = pair
-                .iter()
-                .try_fold(0, |byte, digit| Some(byte << 4 | value(*digit)?))
-                .ok_or(Error::UserId)?;
-        }
-        Ok(Self(CallerKey(key)))
+/// The id of a user, as guests write it. Digits of a key in upper case mean the same id.
+///
+/// # Errors
+/// [`Error::UserId`].
+pub(super) fn parse(id: &str) -> Result<CallerId, Error> {
+    if let Some(token) = id.strip_prefix(TOKEN_ID) {
+        let (issuer, subject) = token.split_once('#').ok_or(Error::UserId)?;
+        return TokenSubject::new(issuer, subject).map(CallerId::Token).ok_or(Error::UserId);
     }
-}
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+    let digits = id.strip_prefix(KEY_ID).ok_or(Error::UserId)?.as_bytes();
+    let mut key = [0; 32];
+    if digits.len() != 2 * key.len() {
+        return Err(Error::UserId);
     }
+    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte =
+            pair.iter().try_fold(0, |byte, digit| Some(byte << 4 | value(*digit)?)).ok_or(Error::UserId)?;
+    }
+    Ok(CallerId::Key(key))
 }
 
 /// The roles that a user was given.
-pub(super) fn roles(vault: &Namespace, user: UserId) -> Result<Roles, Error> {
+pub(super) fn roles(vault: &Namespace, user: &CallerId) -> Result<Roles, Error> {
     let value = vault.get(&PREFIX.key(&user.to_string()))?;
     value.map_or(Ok(Roles::default()), |value| Roles::decode(&value).ok_or(Error::UnreadableRoles))
 }
 
 /// Gives a user these roles and no others.
-pub(super) fn set_roles(vault: &Namespace, user: UserId, roles: &Roles) -> Result<(), Error> {
+pub(super) fn set_roles(vault: &Namespace, user: &CallerId, roles: &Roles) -> Result<(), Error> {
     let entry = PREFIX.key(&user.to_string());
     if roles.is_empty() {
         vault.delete(&entry)?;
@@ -61,15 +49,15 @@ pub(super) fn set_roles(vault: &Namespace, user: UserId, roles: &Roles) -> Resul
 ///
 /// # Errors
 /// [`Error::NoRoles`].
-pub(super) fn remove_roles(vault: &Namespace, user: UserId) -> Result<(), Error> {
+pub(super) fn remove_roles(vault: &Namespace, user: &CallerId) -> Result<(), Error> {
     if vault.delete(&PREFIX.key(&user.to_string()))? { Ok(()) } else { Err(Error::NoRoles) }
 }
 
 /// Everybody who was given a role, sorted by id.
-pub(super) fn all(vault: &Namespace) -> Result<Vec<(UserId, Roles)>, Error> {
+pub(super) fn all(vault: &Namespace) -> Result<Vec<(CallerId, Roles)>, Error> {
     let mut users = Vec::new();
     let mut unreadable = false;
-    vault::each(vault, PREFIX, |id, value| match (UserId::parse(id), Roles::decode(&value)) {
+    vault::each(vault, PREFIX, |id, value| match (parse(id), Roles::decode(&value)) {
         (Ok(user), Some(roles)) => users.push((user, roles)),
         _ => unreadable = true,
     })?;
@@ -90,9 +78,17 @@ mod tests {
 
     #[test]
     fn an_id_is_the_hash_of_a_key_in_either_case() {
-        let id = UserId(CallerKey([0xaf; 32]));
-        assert_eq!(UserId::parse(&id.to_string()), Ok(id));
-        assert_eq!(UserId::parse(&format!("key:{}", "AF".repeat(32))), Ok(id));
+        let id = CallerId::Key([0xaf; 32]);
+        assert_eq!(parse(&format!("key:{}", "AF".repeat(32))), Ok(id.clone()));
+        assert_eq!(parse(&id.to_string()), Ok(id));
+    }
+
+    #[test]
+    fn an_id_is_a_subject_of_an_issuer() {
+        for (issuer, subject) in [("https://id.example", "alice"), ("https://id.example/", "a#b")] {
+            let id = CallerId::Token(TokenSubject::new(issuer, subject).unwrap());
+            assert_eq!(parse(&id.to_string()), Ok(id));
+        }
     }
 
     #[test]
@@ -109,9 +105,12 @@ mod tests {
             format!("key:+{}", &hash[1..]),
             format!("key:{}é", &hash[2..]),
             format!("token:{hash}"),
+            "token:#alice".to_owned(),
+            "token:https://id.example#".to_owned(),
+            format!("token:https://id.example#{}", "s".repeat(256)),
         ];
         for bad in bad {
-            assert_eq!(UserId::parse(&bad), Err(Error::UserId), "{bad}");
+            assert_eq!(parse(&bad), Err(Error::UserId), "{bad}");
         }
     }
 }

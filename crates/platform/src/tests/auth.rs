@@ -1,10 +1,10 @@
 use super::{Machine, TestApp};
 use crate::bindings::privasys::enclave_os::auth::Host as _;
-use crate::{CallerKey, PlatformCtxView};
+use crate::{Caller, CallerId, PlatformCtxView, TokenSubject};
 
-const NURSE: CallerKey = CallerKey([0x10; 32]);
-const DOCTOR: CallerKey = CallerKey([0x20; 32]);
-const OWNER: CallerKey = TestApp::OWNER;
+const NURSE: CallerId = CallerId::Key([0x10; 32]);
+const DOCTOR: CallerId = CallerId::Key([0x20; 32]);
+const OWNER: CallerId = TestApp::OWNER;
 
 #[tokio::test]
 async fn a_caller_is_named_by_their_key() {
@@ -12,7 +12,36 @@ async fn a_caller_is_named_by_their_key() {
     let id = machine.call(Some(NURSE)).view().get_caller_id().await.unwrap();
     assert_eq!(id, Ok(format!("key:{}", "10".repeat(32))));
     let none = machine.call(None).view().get_caller_id().await.unwrap();
-    assert_eq!(none.unwrap_err(), "the caller showed no key, so they have no id");
+    assert_eq!(none.unwrap_err(), "the caller showed neither a key nor a token, so they have no id");
+}
+
+#[tokio::test]
+async fn a_caller_with_a_token_has_its_roles_beside_those_that_were_given() {
+    let mut machine = Machine::new();
+    let id = CallerId::Token(TokenSubject::new("https://id.example", "alice").unwrap());
+    let alice = Caller { id: id.clone(), roles: vec!["writes".into(), "admin".into(), "owner".into()] };
+    set(&mut machine.call(Some(OWNER)).view(), id.clone(), &["reads"]).await.unwrap();
+    let mut view = machine.call_of(Some(alice)).view();
+    assert_eq!(view.get_caller_id().await.unwrap(), Ok("token:https://id.example#alice".to_owned()));
+    assert_eq!(view.get_my_roles().await.unwrap(), Ok(vec!["reads".to_owned(), "writes".to_owned()]));
+    // What was given is all that the app keeps of them.
+    assert_eq!(view.get_user_roles(id.to_string()).await.unwrap(), Ok(vec!["reads".to_owned()]));
+    assert_eq!(view.list_users().await.unwrap().unwrap_err(), NOT_ADMIN, "only the app gives this role");
+    let users = machine.call(Some(OWNER)).view().list_users().await.unwrap().unwrap();
+    assert_eq!(users, [(id.to_string(), vec!["reads".to_owned()])]);
+}
+
+#[tokio::test]
+async fn whoever_deployed_with_a_token_is_the_owner() {
+    let mut machine = Machine::new();
+    let id = CallerId::Token(TokenSubject::new("https://id.example", "alice").unwrap());
+    machine.app.set_owner(id.principal());
+    let roles = machine.call(Some(id)).view().get_my_roles().await.unwrap();
+    assert_eq!(roles, Ok(vec!["owner".to_owned()]));
+    for other in [("https://id.example", "bob"), ("https://id.example/", "alice")] {
+        let other = CallerId::Token(TokenSubject::new(other.0, other.1).unwrap());
+        assert_eq!(machine.call(Some(other)).view().get_my_roles().await.unwrap(), Ok(vec![]));
+    }
 }
 
 #[tokio::test]
@@ -93,7 +122,7 @@ async fn the_owners_role_can_neither_be_given_nor_taken() {
     let mut machine = Machine::new();
     let mut owner = machine.call(Some(OWNER)).view();
     let refused = set(&mut owner, NURSE, &["owner"]).await;
-    assert_eq!(refused.unwrap_err(), "the role `owner` is whose key deployed the app, and cannot be given");
+    assert_eq!(refused.unwrap_err(), "the role `owner` is of whoever deployed the app, and cannot be given");
     assert!(owner.remove_user_roles(OWNER.to_string()).await.unwrap().is_err());
     set(&mut owner, OWNER, &["reads"]).await.unwrap();
     let roles = owner.get_user_roles(OWNER.to_string()).await.unwrap().unwrap();
@@ -161,7 +190,7 @@ async fn unreadable_roles_are_none_of_an_admin() {
 #[tokio::test]
 async fn an_app_gives_roles_to_so_many_users_and_no_more() {
     let mut machine = Machine::new();
-    let id = |n: u32| CallerKey([[0; 28].as_slice(), &n.to_be_bytes()].concat().try_into().unwrap());
+    let id = |n: u32| CallerId::Key([[0; 28].as_slice(), &n.to_be_bytes()].concat().try_into().unwrap());
     for batch in 0..10 {
         let users = (0..1_000).map(|n| (format!("user:{}", id(1_000 * batch + n)), b"\x01\x01a"));
         machine.vault().set_many(&users.collect::<Vec<_>>()).unwrap();
@@ -175,10 +204,10 @@ async fn an_app_gives_roles_to_so_many_users_and_no_more() {
     set(&mut owner, DOCTOR, &["reads"]).await.unwrap();
 }
 
-async fn set(view: &mut PlatformCtxView<'_>, user: CallerKey, roles: &[&str]) -> Result<String, String> {
+async fn set(view: &mut PlatformCtxView<'_>, user: CallerId, roles: &[&str]) -> Result<String, String> {
     let roles = roles.iter().map(|role| (*role).to_owned()).collect();
     view.set_user_roles(user.to_string(), roles).await.unwrap()
 }
 
 const NOT_ADMIN: &str = "the caller is neither the owner nor an admin";
-const NO_CALLER: &str = "the caller showed no key, so they have no id";
+const NO_CALLER: &str = "the caller showed neither a key nor a token, so they have no id";

@@ -11,7 +11,9 @@ use cloister_volume::{MemoryDisk, Options, Quota, SealingError, SealingKey, Volu
 use cloister_wasi::{Durability, HostFuel, Storage, Unavailable};
 use zeroize::Zeroizing;
 
-use crate::{Answer, App, CallerKey, Keystore, PlatformCtx, PlatformCtxView, PlatformSettings, Refusal};
+use crate::{
+    Answer, App, Caller, CallerId, Keystore, PlatformCtx, PlatformCtxView, PlatformSettings, Refusal,
+};
 
 /// One app, and a call of it.
 pub(crate) struct Machine {
@@ -62,7 +64,12 @@ impl Machine {
     }
 
     /// Another call begins, of this caller.
-    pub(crate) fn call(&mut self, caller: Option<CallerKey>) -> &mut Self {
+    pub(crate) fn call(&mut self, caller: Option<CallerId>) -> &mut Self {
+        self.call_of(caller.map(Caller::from))
+    }
+
+    /// As [`call`](Self::call), with what their token says of them.
+    pub(crate) fn call_of(&mut self, caller: Option<Caller>) -> &mut Self {
         self.ctx = context(&self.settings, caller, &self.storage);
         self
     }
@@ -103,12 +110,18 @@ impl Machine {
 pub(crate) struct TestApp {
     pub(crate) extensions: Mutex<Vec<(u32, Vec<u8>)>>,
     pub(crate) configured: AtomicBool,
+    owner: Mutex<Option<[u8; 32]>>,
 }
 
 impl TestApp {
-    pub(crate) const OWNER: CallerKey = CallerKey([1; 32]);
+    pub(crate) const OWNER: CallerId = CallerId::Key([1; 32]);
     pub(crate) const CODE_HASH: [u8; 32] = [2; 32];
     pub(crate) const SEAL_KEY: [u8; 32] = [3; 32];
+
+    /// Somebody else than [`Self::OWNER`] deployed it.
+    pub(crate) fn set_owner(&self, principal: [u8; 32]) {
+        *self.owner.lock().unwrap() = Some(principal);
+    }
 }
 
 impl App for TestApp {
@@ -121,7 +134,7 @@ impl App for TestApp {
     }
 
     fn owner(&self) -> [u8; 32] {
-        Self::OWNER.0
+        self.owner.lock().unwrap().unwrap_or(Self::OWNER.principal())
     }
 
     fn set_extension(&self, suffix: u32, value: Vec<u8>) -> Answer<()> {
@@ -144,7 +157,7 @@ pub(crate) fn http() -> HttpSettings {
     }
 }
 
-fn context(settings: &PlatformSettings, caller: Option<CallerKey>, storage: &Storage) -> PlatformCtx {
+fn context(settings: &PlatformSettings, caller: Option<Caller>, storage: &Storage) -> PlatformCtx {
     PlatformCtx::new(settings.clone(), caller, Some(storage.clone()), http())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use cloister_api::{Code, Limits};
-use cloister_runtime::platform::CallerKey;
+use cloister_runtime::platform::CallerId;
 use cloister_runtime::{Arguments, BoundedLog, Call, Context, supported_interfaces};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -54,7 +54,7 @@ async fn a_guest_hashes_and_knows_who_calls() {
     };
     assert_eq!(ask("hash", None).await, serde_json::json!({ "ok": expected }));
     assert!(ask("who", None).await["err"].is_string());
-    let who = ask("who", Some(CallerKey([0xa5; 32]))).await;
+    let who = ask("who", Some(CallerId::Key([0xa5; 32]).into())).await;
     assert_eq!(who, serde_json::json!({ "ok": format!("key:{}", "a5".repeat(32)) }));
 }
 

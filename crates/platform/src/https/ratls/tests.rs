@@ -7,10 +7,11 @@ use std::pin::Pin;
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
-use cloister_api::{EvidenceResponse, Limits, NetworkPolicy};
+use cloister_api::{CallerPolicy, EvidenceResponse, Limits, NetworkPolicy};
 use cloister_attestation::{
-    AppClaims, AppExtensions, Boot, Claims, ConfigurationClaim, Evidence, Freshness, SessionKey, TlsKey,
-    UpgradePolicy, client_certificate, environment_hash, leaf_certificate, report_data,
+    AppClaims, AppExtensions, Boot, Claims, ConfigurationClaim, Evidence, Freshness, ImageUpgradeClaim,
+    PlatformClaim, SessionKey, TlsKey, UpgradePolicy, client_certificate, environment_hash, leaf_certificate,
+    report_data,
 };
 use cloister_egress::EgressError;
 use http::Response;
@@ -455,7 +456,7 @@ fn claims() -> Claims {
     Claims {
         tls_key: KEYS.0.fingerprint(),
         session_key: KEYS.1.public(),
-        boot: Boot { id: [1; 16], told_time: 1 },
+        boot: Boot { id: [1; 16], told_time: 1, counter: 1 },
         configuration: [2; 32],
         owners: Vec::new(),
         volume: None,
@@ -474,7 +475,15 @@ fn claims() -> Claims {
             extensions: Vec::new(),
             configuration: ConfigurationClaim::default(),
             quote_roots: None,
+            callers: CallerPolicy::default(),
+            issuers: Vec::new(),
         }],
+        operator: None,
+        image_upgrade: ImageUpgradeClaim::Never,
+        made: 1,
+        platform: PlatformClaim::Simulated,
+        issuers: Vec::new(),
+        lineage: Vec::new(),
     }
 }
 
