@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 
-use cloister_frames::{QuoteRequest, QuoteResponse};
+use cloister_frames::{PlatformKind, QuoteRequest, QuoteResponse};
 use cloister_soft_sgx::{SoftPlatform, SoftSgx};
 use sgx_isa::Sigstruct;
 use sgxs::loader::{Load, MappingInfo as _};
@@ -13,6 +13,8 @@ use sgxs::loader::{Load, MappingInfo as _};
 use crate::HostError;
 use crate::enclave::Mapping;
 use crate::enter::{EnterFunction, Tcs};
+use crate::log::LogSink;
+use crate::quoting::{PlatformQuoting, QuotingService, QuotingSettings};
 use crate::service::Quoting;
 
 /// What runs the image.
@@ -49,20 +51,28 @@ pub(crate) struct Loaded {
     pub(crate) soft_root: Option<[u8; 32]>,
 }
 
-/// Loads an image, which is measured and compared with its signature on the way.
-pub(crate) fn load(
-    kind: DeviceKind,
-    state: &Path,
-    image: &Path,
-    sigstruct: &Sigstruct,
-) -> Result<Loaded, HostError> {
-    match kind {
-        DeviceKind::Soft => load_soft(state, image, sigstruct),
-        DeviceKind::Hardware => load_hardware(image, sigstruct),
+/// What an image is loaded on, and how it is quoted there.
+#[derive(Debug)]
+pub(crate) struct Device<'a> {
+    pub(crate) kind: DeviceKind,
+    /// Of the soft platform.
+    pub(crate) state: &'a Path,
+    pub(crate) quoting: QuotingSettings,
+    pub(crate) log: LogSink,
+}
+
+impl Device<'_> {
+    /// Loads an image, which is measured and compared with its signature on the way.
+    pub(crate) fn load(self, image: &Path, sigstruct: &Sigstruct) -> Result<Loaded, HostError> {
+        match self.kind {
+            DeviceKind::Soft => load_soft(self, image, sigstruct),
+            DeviceKind::Hardware => load_hardware(self, image, sigstruct),
+        }
     }
 }
 
-fn load_soft(state: &Path, image: &Path, sigstruct: &Sigstruct) -> Result<Loaded, HostError> {
+fn load_soft(device: Device<'_>, image: &Path, sigstruct: &Sigstruct) -> Result<Loaded, HostError> {
+    let Device { state, quoting, log, .. } = device;
     let platform = SoftPlatform::open(state)?;
     // SAFETY: it keeps the vDSO's contract for enclaves that the soft platform loaded, and only those are paired with
     // it below.
@@ -77,40 +87,68 @@ fn load_soft(state: &Path, image: &Path, sigstruct: &Sigstruct) -> Result<Loaded
             other => other,
         })?;
     let soft_root = Some(platform.root_fingerprint());
+    let quoting: Arc<dyn Quoting> = match quoting.service {
+        QuotingService::Auto => Arc::new(SoftQuoting(platform)),
+        // What stands for Intel's software there.
+        QuotingService::Aesm | QuotingService::Dcap => {
+            Arc::new(PlatformQuoting::new(PlatformKind::Simulated, quoting, log))
+        }
+    };
     Ok(Loaded {
         base: info.address() as u64,
         size: info.size() as u64,
         threads: threads.into_iter().map(|tcs| Tcs::new(tcs, enter)).collect(),
         mapping: Mapping::new(info, || cloister_soft_sgx::last_fault().map(|fault| fault.instruction)),
-        quoting: Arc::new(SoftQuoting(platform)),
+        quoting,
         soft_root,
     })
 }
 
 #[cfg(feature = "hardware")]
-fn load_hardware(image: &Path, sigstruct: &Sigstruct) -> Result<Loaded, HostError> {
-    let no_device =
-        |error: &dyn std::fmt::Display| HostError::NoDevice(format!("{}: {error}", DeviceKind::DRIVER));
+fn load_hardware(device: Device<'_>, image: &Path, sigstruct: &Sigstruct) -> Result<Loaded, HostError> {
+    let Device { quoting, log, .. } = device;
+    let no_device = |reason: String| HostError::NoDevice(format!("{}: {reason}", DeviceKind::DRIVER));
+    // The same access as the driver's library needs, with the operating system's reason where there is none.
+    std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(DeviceKind::DRIVER)
+        .map_err(|error| no_device(driver_advice(&error)))?;
     let enter = EnterFunction::from_vdso().ok_or_else(|| {
-        no_device(&"the kernel has no __vdso_sgx_enter_enclave (Linux 5.11 or newer has it)")
+        no_device("the kernel has no __vdso_sgx_enter_enclave (Linux 5.11 or newer has it)".into())
     })?;
-    let device =
+    let driver =
         sgxs_loaders::isgx::Device::open(DeviceKind::DRIVER, sgxs_loaders::isgx::DriverFamily::Augusta);
-    let mut device = device.map_err(|error| no_device(&error))?.build();
-    let (info, threads) = load_with(&mut device, image, sigstruct)?;
+    // Without a provider of launch tokens: the driver sets the CPU's launch control itself.
+    let mut driver = driver.map_err(|error| no_device(error.to_string()))?.build();
+    let (info, threads) = load_with(&mut driver, image, sigstruct)?;
     Ok(Loaded {
         base: info.address() as u64,
         size: info.size() as u64,
         threads: threads.into_iter().map(|tcs| Tcs::new(tcs, enter)).collect(),
         mapping: Mapping::new(info, || None),
-        quoting: Arc::new(NoQuoting),
+        quoting: Arc::new(PlatformQuoting::new(PlatformKind::Hardware, quoting, log)),
         soft_root: None,
     })
 }
 
 #[cfg(not(feature = "hardware"))]
-fn load_hardware(_image: &Path, _sigstruct: &Sigstruct) -> Result<Loaded, HostError> {
+fn load_hardware(_device: Device<'_>, _image: &Path, _sigstruct: &Sigstruct) -> Result<Loaded, HostError> {
     Err(HostError::NoDevice("this host was built without the feature `hardware`".into()))
+}
+
+/// Why the driver's device does not open, and what to do.
+#[cfg(any(feature = "hardware", test))]
+fn driver_advice(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    let advice = match error.kind() {
+        ErrorKind::NotFound => {
+            "Linux shows it where the BIOS has SGX on and flexible launch control unlocked, since version 5.11"
+        }
+        ErrorKind::PermissionDenied => "its group, mostly `sgx`, has to have the user that serves",
+        _ => "`cloister doctor` says what this machine lacks",
+    };
+    format!("{error}; {advice}")
 }
 
 fn load_with<L: Load>(
@@ -143,20 +181,13 @@ impl Quoting for SoftQuoting {
             QuoteRequest::TargetInfo => Ok(QuoteResponse::TargetInfo(Box::new(self.0.target_info()))),
             QuoteRequest::Quote(report) => self.0.quote(&report).map(QuoteResponse::Quote),
             QuoteRequest::Collateral => self.0.collateral().map(QuoteResponse::Collateral),
+            QuoteRequest::Platform => Ok(QuoteResponse::Platform(self.platform())),
         };
         answer.map_err(|error| error.to_string())
     }
-}
 
-/// Stands for the quoting enclave where none can be reached: every request fails.
-#[cfg(feature = "hardware")]
-#[derive(Debug)]
-struct NoQuoting;
-
-#[cfg(feature = "hardware")]
-impl Quoting for NoQuoting {
-    fn answer(&self, _request: QuoteRequest) -> Result<QuoteResponse, String> {
-        Err("quotes on hardware need the AESM service, which this host cannot talk to".into())
+    fn platform(&self) -> PlatformKind {
+        PlatformKind::Simulated
     }
 }
 
@@ -174,13 +205,12 @@ mod tests {
         assert_eq!(DeviceKind::detect(), expected);
     }
 
-    #[cfg(feature = "hardware")]
     #[test]
-    fn quotes_on_hardware_fail_and_say_why() {
-        for request in
-            [QuoteRequest::TargetInfo, QuoteRequest::Quote(Box::new([0; 432])), QuoteRequest::Collateral]
-        {
-            assert!(NoQuoting.answer(request).is_err_and(|why| why.contains("AESM")));
-        }
+    fn a_driver_that_does_not_open_says_what_to_do() {
+        use std::io::ErrorKind;
+        let advice = |kind: ErrorKind| driver_advice(&kind.into());
+        assert!(advice(ErrorKind::NotFound).contains("BIOS"));
+        assert!(advice(ErrorKind::PermissionDenied).contains("group"));
+        assert!(advice(ErrorKind::Other).contains("cloister doctor"));
     }
 }

@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sgx_isa::Sigstruct;
 
 use crate::HostError;
-use crate::device::{self, DeviceKind, Loaded};
+use crate::device::{Device, DeviceKind, Loaded};
 use crate::disk::{Disk, DiskSettings};
 use crate::enclave::{Enclave, Exit};
 use crate::error::SIGSTRUCT_LEN;
@@ -19,6 +19,7 @@ use crate::interference::Interference;
 use crate::listening::Progress;
 use crate::log::LogSink;
 use crate::memory::Memory;
+use crate::quoting::QuotingSettings;
 use crate::service::{Configuration, Quotes};
 use crate::statistics::Statistics;
 use crate::streams::{Offer, Streams};
@@ -45,6 +46,8 @@ pub struct Launch {
     pub disk: DiskSettings,
     /// The TPM that is lent, if any.
     pub tpm: Option<TpmPath>,
+    /// Where quotes come from. A soft platform has its own, unless a service is named.
+    pub quoting: QuotingSettings,
     /// Where lines go.
     pub log: LogSink,
     /// How long the enclave gets to finish when it is asked to. More than its own configuration gives to calls under
@@ -65,6 +68,7 @@ impl Launch {
             device: DeviceKind::detect(),
             disk: DiskSettings::in_folder(&state),
             tpm: None,
+            quoting: QuotingSettings::default(),
             state,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             configuration: Vec::new(),
@@ -89,7 +93,9 @@ impl Launch {
         let tpm =
             self.tpm.map(|path| Tpm::open(path, self.log.clone(), self.interference.clone())).transpose()?;
         let disk = Disk::open(self.disk, self.log.clone(), self.interference.clone())?;
-        let loaded = device::load(self.device, &self.state, &self.image, &sigstruct)?;
+        let device =
+            Device { kind: self.device, state: &self.state, quoting: self.quoting, log: self.log.clone() };
+        let loaded = device.load(&self.image, &sigstruct)?;
         let load_time = started.elapsed();
         let Loaded { base, size, mut threads, mapping, quoting, soft_root } = loaded;
         let offer = Offer {

@@ -7,6 +7,8 @@
 //!
 //! ```text
 //! launch ── device ── enclave ── enter        loading, threads, crossing the boundary
+//!             │
+//!          quoting                            Intel's quoting enclave, through AESM or DCAP
 //!                        │
 //!                    usercalls ── memory      what the enclave asks for
 //!                        │
@@ -27,6 +29,8 @@ mod launch;
 mod listening;
 mod log;
 mod memory;
+mod processor;
+mod quoting;
 mod readiness;
 mod service;
 mod signals;
@@ -50,6 +54,11 @@ pub use interference::{Answer, Call, Interference, StreamKind};
 pub use launch::{Launch, Running, Stopper};
 pub use log::{LogSink, LogSource};
 pub use memory::Breach;
+pub use processor::{LoadValueInjection, Processor, Sgx};
+pub use quoting::{
+    DcapError, PROVIDER_CONFIGURATION, ProviderConfiguration, QuotingError, QuotingService, QuotingSettings,
+    probe_quoting,
+};
 pub use signals::install_signal_handlers;
 pub use statistics::{DiskStatistics, Statistics};
 pub use tpm::TpmPath;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use cloister_frames::{MAX_FRAME, QuoteRequest, QuoteResponse, decode_length, encode_length};
+use cloister_frames::{MAX_FRAME, PlatformKind, QuoteRequest, QuoteResponse, decode_length, encode_length};
 
 use crate::abi::UsercallError;
 use crate::memory::Borrowed;
@@ -188,7 +188,13 @@ impl Service for Configuration {
 
 /// Makes quotes on some device. Errors are told to the enclave, and by it to whoever asked for evidence.
 pub(crate) trait Quoting: Send + Sync + fmt::Debug {
+    /// Answers everything but [`QuoteRequest::Platform`], which [`platform`](Self::platform) is for.
     fn answer(&self, request: QuoteRequest) -> Result<QuoteResponse, String>;
+
+    /// What the device is. The enclave claims it as the host's word.
+    fn platform(&self) -> PlatformKind {
+        PlatformKind::Hardware
+    }
 }
 
 /// The quoting service.
@@ -198,7 +204,11 @@ pub(crate) struct Quotes(pub(crate) Arc<dyn Quoting>);
 impl Service for Quotes {
     fn answer(&self, request: &[u8], answer: &mut Answer) -> Result<(), UsercallError> {
         let request = QuoteRequest::decode(request).map_err(|_| UsercallError::InvalidData)?;
-        let response = self.0.answer(request).unwrap_or_else(QuoteResponse::Failed).encode();
+        let answered = match request {
+            QuoteRequest::Platform => Ok(QuoteResponse::Platform(self.0.platform())),
+            request => self.0.answer(request),
+        };
+        let response = answered.unwrap_or_else(QuoteResponse::Failed).encode();
         if response.len() <= MAX_FRAME {
             answer.put(&response);
             return Ok(());
@@ -272,7 +282,12 @@ mod tests {
                 QuoteRequest::Quote(report) => Ok(QuoteResponse::Quote(report.to_vec())),
                 QuoteRequest::Collateral => Ok(QuoteResponse::Collateral(vec![0; MAX_FRAME])),
                 QuoteRequest::TargetInfo => Err("no platform".into()),
+                QuoteRequest::Platform => Err("not asked".into()),
             }
+        }
+
+        fn platform(&self) -> PlatformKind {
+            PlatformKind::Simulated
         }
     }
 
@@ -333,6 +348,7 @@ mod tests {
         assert!(
             matches!(answer(QuoteRequest::Collateral), QuoteResponse::Failed(why) if why.contains("limit"))
         );
+        assert_eq!(answer(QuoteRequest::Platform), QuoteResponse::Platform(PlatformKind::Simulated));
         assert_eq!(Answer::of(&quotes, &[77]), Err(UsercallError::InvalidData));
     }
 }
