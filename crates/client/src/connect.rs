@@ -1,31 +1,44 @@
 use crate::tls;
+use crate::token::Token;
 use crate::transport::{Transport, full};
 use crate::{ClientError, Collateral, Endpoint, Identity, Policy, Session};
 use cloister_api::{API_PATH, EvidenceRequest};
 use cloister_attestation::verify::{MAX_EVIDENCE_RESPONSE, Observed, ReceivedEvidence, verify};
 use cloister_attestation::{EXPORTER_LABEL, SessionBinding};
+use cloister_collateral::CollateralServer;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, StatusCode};
 use rustls::pki_types::{CertificateDer, ServerName};
+use std::borrow::Cow;
+use std::io;
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use zeroize::Zeroizing;
 
 /// What a relying party accepts, and who it is.
 #[derive(Debug)]
 pub struct Client {
     policy: Policy,
     identity: Option<Identity>,
-    collateral: Option<Collateral>,
+    /// As it was given.
+    token: Option<Secret>,
+    collateral: CollateralFrom,
     timeouts: Timeouts,
 }
 
 impl Client {
     /// A client that accepts what this policy accepts, and shows no certificate of its own.
     pub fn new(policy: Policy) -> Self {
-        Self { policy, identity: None, collateral: None, timeouts: Timeouts::default() }
+        Self {
+            policy,
+            identity: None,
+            token: None,
+            collateral: CollateralFrom::Enclave,
+            timeouts: Timeouts::default(),
+        }
     }
 
     /// The same client that authenticates itself, as an owner has to.
@@ -34,10 +47,24 @@ impl Client {
         self
     }
 
+    /// The same client that shows this token of an OpenID Connect issuer with every request of a verified session, and never
+    /// before. A request that has an `authorization` of its own keeps it.
+    pub fn with_token(mut self, token: Zeroizing<String>) -> Self {
+        self.token = Some(Secret(token));
+        self
+    }
+
     /// The same client that verifies quotes against this collateral, and not against what the platform offers.
     /// Either is signed by the policy's root; one's own can be newer, or withhold nothing.
     pub fn with_collateral(mut self, collateral: Collateral) -> Self {
-        self.collateral = Some(collateral);
+        self.collateral = CollateralFrom::Given(Box::new(collateral));
+        self
+    }
+
+    /// The same client that verifies quotes against what this service has at the time: a caching service of one's own, or
+    /// Intel's. It is asked once for each session, and learns which platform the session is with.
+    pub fn with_collateral_server(mut self, server: CollateralServer) -> Self {
+        self.collateral = CollateralFrom::Server(server);
         self
     }
 
@@ -52,19 +79,53 @@ impl Client {
     /// # Errors
     /// [`ClientError::Refused`] where the evidence does not pass the policy, with the whole report; nothing but the
     /// request for evidence was sent then. [`ClientError::NotAnEnclave`] where the peer has none. The others where no
-    /// session came about.
+    /// session came about; [`ClientError::Unreachable`] also where it is the service for collateral that gives none.
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<Session, ClientError> {
+        let token = self.token.as_ref().map(|token| Token::new(&token.0)).transpose()?;
         let stream = self.handshake(endpoint).await?;
         let certificate = end_entity(endpoint, &stream)?;
         let binding = fresh_binding(endpoint, &stream)?;
-        let transport = Transport::new(stream, &endpoint.server_name, self.timeouts).await?;
+        let mut transport = Transport::new(stream, &endpoint.server_name, self.timeouts).await?;
 
         let evidence = self.request_evidence(endpoint, &transport, &binding).await?;
-        let collateral = self.collateral.as_ref().or(evidence.collateral.as_ref());
+        let collateral = self.collateral(&evidence).await?;
         let observed =
             Observed { binding: &binding, certificate: &certificate, server_name: &endpoint.server_name };
-        let verified = verify(&evidence.presented(), &observed, collateral, &self.policy, SystemTime::now())?;
+        let verified =
+            verify(&evidence.presented(), &observed, collateral.as_deref(), &self.policy, SystemTime::now())?;
+        if let Some(token) = token {
+            transport.show(token);
+        }
         Ok(Session::new(transport, verified, certificate, &self.policy.apps))
+    }
+
+    async fn collateral<'a>(
+        &'a self,
+        evidence: &'a ReceivedEvidence,
+    ) -> Result<Option<Cow<'a, Collateral>>, ClientError> {
+        match &self.collateral {
+            CollateralFrom::Enclave => Ok(evidence.collateral.as_ref().map(Cow::Borrowed)),
+            CollateralFrom::Given(collateral) => Ok(Some(Cow::Borrowed(collateral))),
+            CollateralFrom::Server(server) => match server.collateral(&evidence.quote).await {
+                Ok(collateral) => Ok(Some(Cow::Owned(collateral))),
+                Err(error) => Err(ClientError::Unreachable {
+                    address: server.url().to_owned(),
+                    source: io::Error::other(format!("no collateral for the enclave's quote: {error}")),
+                }),
+            },
+        }
+    }
+
+    /// What an enclave presents as evidence, and nothing of it verified: for whoever wants to know its platform, to fetch
+    /// collateral for it. Nothing but the request for it is sent.
+    ///
+    /// # Errors
+    /// [`ClientError`] where no session came about, or the peer has no evidence.
+    pub async fn present(&self, endpoint: &Endpoint) -> Result<ReceivedEvidence, ClientError> {
+        let stream = self.handshake(endpoint).await?;
+        let binding = fresh_binding(endpoint, &stream)?;
+        let transport = Transport::new(stream, &endpoint.server_name, self.timeouts).await?;
+        self.request_evidence(endpoint, &transport, &binding).await
     }
 
     async fn handshake(&self, endpoint: &Endpoint) -> Result<TlsStream<TcpStream>, ClientError> {
@@ -114,6 +175,24 @@ impl Client {
         ReceivedEvidence::read(&body)
             .map_err(|error| not_an_enclave(format!("its evidence is not in the protocol's form: {error}")))
     }
+}
+
+/// What is not printed.
+struct Secret(Zeroizing<String>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// What quotes are verified against.
+#[derive(Debug)]
+enum CollateralFrom {
+    /// What the platform offers with its evidence.
+    Enclave,
+    Given(Box<Collateral>),
+    Server(CollateralServer),
 }
 
 /// Bounds on waiting.

@@ -1,18 +1,17 @@
 use crate::bundle::{Piece, Pieces, Upload};
 use crate::lines::Lines;
-use crate::transport::Transport;
+use crate::transport::{BodyError, Transport};
 use crate::{ClientError, ascii};
 use bytes::Bytes;
 use cloister_api::{
-    API_PATH, AppDescription, AppName, BUNDLE, DeployEvent, DeploySettings, MAX_SETTINGS, NDJSON,
-    SETTINGS_HEADER, WASM,
+    API_PATH, AppDescription, AppName, BUNDLE, DeployEvent, DeploySettings, ENDORSEMENTS_HEADER, Endorsement,
+    MAX_ENDORSEMENTS_TEXT, MAX_SETTINGS, NDJSON, SETTINGS_HEADER, WASM,
 };
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
 use hyper::body::Incoming;
-use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Mutex;
 use tokio::time::timeout;
@@ -26,24 +25,36 @@ pub enum DeployProgress {
     Enclave(DeployEvent),
 }
 
+/// What is sent of an app beside its name.
+pub(crate) struct Parts<'a> {
+    pub(crate) upload: Upload,
+    pub(crate) settings: &'a DeploySettings,
+    pub(crate) endorsements: &'a [Endorsement],
+}
+
 /// Uploads a component with what comes with it, and follows the enclave's events to the last one.
 pub(crate) async fn upload(
     transport: &Transport,
     method: Method,
     app: &AppName,
-    upload: Upload,
-    settings: &DeploySettings,
+    parts: Parts<'_>,
     progress: impl FnMut(DeployProgress) + Send,
 ) -> Result<AppDescription, ClientError> {
+    let Parts { upload, settings, endorsements } = parts;
     let (code_hash, total) = (upload.code_hash(), upload.length());
-    let (sender, body) = Channel::<Bytes, Infallible>::new(1);
-    let request = Request::builder()
+    let (sender, body) = Channel::<Bytes, BodyError>::new(1);
+    let mut request = Request::builder()
         .method(method)
         .uri(format!("{API_PATH}/apps/{app}"))
         .header(CONTENT_TYPE, if upload.is_bundle() { BUNDLE } else { WASM })
         .header(CONTENT_LENGTH, total)
         .header(ACCEPT, NDJSON)
-        .header(SETTINGS_HEADER, settings_header(settings)?)
+        .header(SETTINGS_HEADER, settings_header(settings)?);
+    if !endorsements.is_empty() {
+        let endorsements = ascii::json(&endorsements, "endorsements", MAX_ENDORSEMENTS_TEXT)?;
+        request = request.header(ENDORSEMENTS_HEADER, endorsements);
+    }
+    let request = request
         .body(body.boxed_unsync())
         .map_err(|error| ClientError::UnexpectedResponse(error.to_string()))?;
 
@@ -114,7 +125,7 @@ enum Sent {
 /// [`ClientError::Tree`] where a file cannot be read, [`ClientError::TimedOut`] where the peer takes nothing.
 async fn send_body(
     transport: &Transport,
-    mut sender: Sender<Bytes>,
+    mut sender: Sender<Bytes, BodyError>,
     mut pieces: Pieces,
     total: u64,
     report: &(impl Fn(DeployProgress) + Sync),

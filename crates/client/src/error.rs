@@ -55,6 +55,9 @@ pub enum ClientError {
     /// The client's own key cannot be used.
     #[error("this client's key cannot be used: {0}")]
     Identity(String),
+    /// What should be shown as a token is none. Nothing was sent.
+    #[error("this is not a JSON Web Token: three parts in base64url with dots between them, 16 KiB at most")]
+    Token,
     /// The system's random number generator failed.
     #[error("the system has no randomness for a nonce")]
     Randomness,

@@ -22,31 +22,43 @@ mod ascii;
 mod bundle;
 mod connect;
 mod deploy;
+mod endorse;
 mod endpoint;
 mod error;
+mod forward;
 mod identity;
+mod key;
 mod lines;
 mod run;
 mod session;
 mod tls;
+mod token;
 mod transport;
 mod tree;
+mod upgrade;
 mod volume;
 
 pub use bundle::Upload;
 pub use cloister_api as api;
 pub use cloister_attestation::verify::{
-    AppExpectation, Check, CheckResult, Collateral, ConfigurationDemand, FreshnessDemand, Measurement,
-    Outcome, Platform, Policy, Refused, TcbStatus, TrustAnchor, VerificationReport,
+    Accepted, AppExpectation, Check, CheckResult, Collateral, ConfigurationDemand, FreshnessDemand,
+    Measurement, OtherApps, Outcome, Platform, Policy, Presence, ReceivedEvidence, Refused, TcbStatus,
+    TrustAnchor, UpgradeDemand, VerificationReport, Verified,
 };
 pub use cloister_attestation::{
-    AppClaims, AssetsClaim, Claims, ConfigurationClaim, Freshness, MAX_EXTENSION_VALUE, Volume, extension_oid,
+    AppClaims, AssetsClaim, Claims, ConfigurationClaim, EndorsementError, Freshness, ImageUpgradeClaim,
+    IssuerClaim, MAX_EXTENSION_VALUE, PlatformClaim, UpgradePolicy, Volume, endorsement_statement,
+    extension_oid, verify_endorsements,
 };
+pub use cloister_collateral::{CollateralError, CollateralServer, ServerTrust};
 pub use connect::{Client, Timeouts};
 pub use deploy::DeployProgress;
+pub use endorse::{Deployment, NotDeployable, deployed_claims};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::ClientError;
+pub use forward::{ForwardBody, NotForwarded};
 pub use identity::{Identity, IdentityError};
+pub use key::KeyAlgorithm;
 pub use run::{Run, RunOutput, Stdin, StdinSender};
 pub use session::{LogStream, Session};
 pub use tree::{Tree, TreeError};

@@ -1,4 +1,4 @@
-use crate::transport::{Body, Transport};
+use crate::transport::{Body, BodyError, Transport, full};
 use crate::{ClientError, ascii};
 use bytes::{Buf, Bytes, BytesMut};
 use cloister_api::{
@@ -7,11 +7,10 @@ use cloister_api::{
 };
 use http::header::CONTENT_TYPE;
 use http::{Method, Request};
+use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
-use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
-use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 
 /// The standard input of a command.
@@ -21,25 +20,25 @@ pub struct Stdin(Body);
 impl Stdin {
     /// Nothing: the command reads the end at once.
     pub fn empty() -> Self {
-        Self(Empty::new().boxed_unsync())
+        Self(full(Bytes::new()))
     }
 
     /// Bytes that are given while the command runs. It reads the end when the sender is dropped.
     pub fn channel() -> (StdinSender, Self) {
-        let (sender, body) = Channel::<Bytes, Infallible>::new(1);
+        let (sender, body) = Channel::<Bytes, BodyError>::new(1);
         (StdinSender(sender), Self(body.boxed_unsync()))
     }
 }
 
 impl From<Bytes> for Stdin {
     fn from(bytes: Bytes) -> Self {
-        Self(Full::new(bytes).boxed_unsync())
+        Self(full(bytes))
     }
 }
 
 /// The other end of a [`Stdin`].
 #[derive(Debug)]
-pub struct StdinSender(Sender<Bytes>);
+pub struct StdinSender(Sender<Bytes, BodyError>);
 
 impl StdinSender {
     /// Hands over the next bytes, and waits while the command does not read. False: the command reads no more.

@@ -4,10 +4,11 @@ use crate::{Claims, ClientError, Run, Stdin, Upload, VerificationReport, Volume,
 use bytes::Bytes;
 use cloister_api::{
     API_PATH, AppDescription, AppList, AppName, CallResponse, CheckEvent, DeploySettings,
-    EXPECTED_CODE_HEADER, EgressLog, MAX_CALL_BODY, Removal, RunRequest, VolumeStatistics, WAVE_ARGUMENTS,
+    EXPECTED_CODE_HEADER, EgressLog, Endorsement, MAX_CALL_BODY, Removal, RunRequest, VolumeStatistics,
+    WAVE_ARGUMENTS,
 };
 use cloister_attestation::verify::{AppExpectation, Verified, extension_values};
-use deploy::DeployProgress;
+use deploy::{DeployProgress, Parts};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request};
 use hyper::body::Incoming;
@@ -23,7 +24,7 @@ use std::sync::{Mutex, PoisonError};
 /// lost every request fails, and a new session has to be opened and verified.
 #[derive(Debug)]
 pub struct Session {
-    transport: Transport,
+    pub(crate) transport: Transport,
     verified: Verified,
     certificate: CertificateDer<'static>,
     expected: BTreeMap<AppName, [u8; 32]>,
@@ -38,14 +39,27 @@ impl Session {
         apps: &BTreeMap<AppName, AppExpectation>,
     ) -> Self {
         let latest_epoch = Mutex::new(verified.volume().map(|volume| volume.epoch));
-        let expected = |(name, app): (&AppName, &AppExpectation)| Some((name.clone(), app.code_hash?));
+        // Of several codes that are accepted, the one that was verified has to go on answering.
+        let expected = |(name, app): (&AppName, &AppExpectation)| {
+            let claimed = verified.claims().app(name).filter(|_| app.code.is_asked())?;
+            Some((name.clone(), claimed.code_hash))
+        };
         let expected = apps.iter().filter_map(expected).collect();
         Self { transport, verified, certificate, expected, latest_epoch }
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     /// Every check that was made of the evidence.
     pub fn report(&self) -> &VerificationReport {
         self.verified.report()
+    }
+
+    /// What was verified when the session began.
+    pub fn verified(&self) -> &Verified {
+        &self.verified
     }
 
     /// What the enclave said of itself when the session began.
@@ -94,7 +108,7 @@ impl Session {
         self.transport.success(self.transport.send(request).await?, MAX_SMALL).await.map(drop)
     }
 
-    /// The apps of this client's key. For owners.
+    /// The apps of this client's key or token; the operator's list has all. For owners and the operator.
     ///
     /// # Errors
     /// [`ClientError`]
@@ -124,7 +138,8 @@ impl Session {
         settings: &DeploySettings,
         progress: impl FnMut(DeployProgress) + Send,
     ) -> Result<AppDescription, ClientError> {
-        deploy::upload(&self.transport, Method::POST, app, upload.into(), settings, progress).await
+        let parts = Parts { upload: upload.into(), settings, endorsements: &[] };
+        deploy::upload(&self.transport, Method::POST, app, parts, progress).await
     }
 
     /// Uploads a component in the place of an app's present one. Calls under way finish on the old code.
@@ -138,7 +153,23 @@ impl Session {
         settings: &DeploySettings,
         progress: impl FnMut(DeployProgress) + Send,
     ) -> Result<AppDescription, ClientError> {
-        deploy::upload(&self.transport, Method::PUT, app, upload.into(), settings, progress).await
+        self.replace_endorsed(app, upload, settings, &[], progress).await
+    }
+
+    /// As [`replace`](Self::replace), with signatures of keys that the app names as its endorsers.
+    ///
+    /// # Errors
+    /// As [`deploy`](Self::deploy).
+    pub async fn replace_endorsed(
+        &self,
+        app: &AppName,
+        upload: impl Into<Upload>,
+        settings: &DeploySettings,
+        endorsements: &[Endorsement],
+        progress: impl FnMut(DeployProgress) + Send,
+    ) -> Result<AppDescription, ClientError> {
+        let parts = Parts { upload: upload.into(), settings, endorsements };
+        deploy::upload(&self.transport, Method::PUT, app, parts, progress).await
     }
 
     /// Removes an app with its files and keys, and says what went. For its owner.
@@ -314,7 +345,7 @@ impl LogStream<'_> {
     }
 }
 
-fn request(
+pub(crate) fn request(
     method: Method,
     target: String,
     media_type: Option<&'static str>,

@@ -1,15 +1,16 @@
+use crate::token::Token;
 use crate::{ClientError, Timeouts};
 use bytes::Bytes;
 use cloister_api::Problem;
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{Request, Response, StatusCode, Uri, Version, request};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::de::DeserializeOwned;
-use std::convert::Infallible;
+use std::error::Error;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -17,8 +18,11 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-/// Body of a request.
-pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+/// Body of a request. One that fails amid it ends the request, and the peer sees that it is not whole.
+pub(crate) type Body = UnsyncBoxBody<Bytes, BodyError>;
+
+/// Why a body has no end.
+pub(crate) type BodyError = Box<dyn Error + Send + Sync>;
 
 /// HTTP over one TLS session, bounded in size and time. It knows nothing of trust: its owner decides what to send.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub(crate) struct Transport {
     server_name: String,
     timeouts: Timeouts,
     connection: AbortHandle,
+    /// Shown with every request.
+    token: Option<Token>,
 }
 
 #[derive(Debug)]
@@ -61,7 +67,12 @@ impl Transport {
             (Sender::Http1(Mutex::new(sender)), tokio::spawn(async { drop(connection.await) }))
         };
         let connection = connection.abort_handle();
-        Ok(Self { sender, server_name: server_name.to_owned(), timeouts, connection })
+        Ok(Self { sender, server_name: server_name.to_owned(), timeouts, connection, token: None })
+    }
+
+    /// Shows this token with every request from now on that has no `authorization` of its own.
+    pub(crate) fn show(&mut self, token: Token) {
+        self.token = Some(token);
     }
 
     /// Sends a request whose target is a path, and waits for the head of the response.
@@ -84,21 +95,43 @@ impl Transport {
         &self,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, ClientError> {
+        self.try_send(request).await.map_err(|failed| failed.error)
+    }
+
+    /// As [`send_patiently`](Self::send_patiently), and gives the request back where no byte of it was sent.
+    pub(crate) async fn try_send(&self, request: Request<Body>) -> Result<Response<Incoming>, Unsent> {
         let (mut head, body) = request.into_parts();
+        if let Some(token) = self.token.as_ref().and_then(Token::header) {
+            head.headers.entry(AUTHORIZATION).or_insert(token);
+        }
+        let failed = |mut error: TrySendError<Request<Body>>| Unsent {
+            request: error.take_message().map(Box::new),
+            error: ClientError::lost(error.error()),
+        };
         match &self.sender {
             Sender::Http1(sender) => {
                 self.add_host(&mut head)?;
+                let request = Request::from_parts(head, body);
                 // Held until the head of the response is there: HTTP/1.1 has one request at a time.
                 let mut sender = sender.lock().await;
-                sender.ready().await.map_err(|error| ClientError::lost(&error))?;
-                sender.send_request(Request::from_parts(head, body)).await
+                if let Err(error) = sender.ready().await {
+                    return Err(Unsent {
+                        error: ClientError::lost(&error),
+                        request: Some(Box::new(request)),
+                    });
+                }
+                sender.try_send_request(request).await.map_err(failed)
             }
             Sender::Http2(sender) => {
                 self.add_authority(&mut head)?;
-                sender.clone().send_request(Request::from_parts(head, body)).await
+                sender.clone().try_send_request(Request::from_parts(head, body)).await.map_err(failed)
             }
         }
-        .map_err(|error| ClientError::lost(&error))
+    }
+
+    /// Whether the connection has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.connection.is_finished()
     }
 
     /// Bound on waiting for the peer.
@@ -209,9 +242,22 @@ impl Drop for Transport {
     }
 }
 
+/// A request that failed, and the request itself where no byte of it was sent.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    pub(crate) error: ClientError,
+    pub(crate) request: Option<Box<Request<Body>>>,
+}
+
+impl From<ClientError> for Unsent {
+    fn from(error: ClientError) -> Self {
+        Self { error, request: None }
+    }
+}
+
 /// A body that is there as a whole.
 pub(crate) fn full(body: impl Into<Bytes>) -> Body {
-    Full::new(body.into()).boxed_unsync()
+    Full::new(body.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 fn is_problem<T>(response: &Response<T>) -> bool {

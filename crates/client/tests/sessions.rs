@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cloister_api::{CheckEvent, Code, DeployEvent, DeploySettings, Problem};
 use cloister_attestation::{AppExtensions, ConfigurationClaim, key_fingerprint, sha256};
 use cloister_client::{
-    Check, ClientError, ConfigurationDemand, DeployProgress, Endpoint, Identity, Timeouts,
+    Check, ClientError, ConfigurationDemand, DeployProgress, Endpoint, Identity, KeyAlgorithm, Timeouts,
 };
 use enclave::{CODE_HASH, FakeEnclave, PRESENT, description, lines, response};
 use std::sync::Arc;
@@ -129,14 +129,60 @@ async fn an_app_that_awaits_its_configuration_can_be_refused_or_accepted() {
 async fn an_identity_is_shown_and_none_is_not() {
     let enclave = FakeEnclave::new();
     let endpoint = enclave.serve().await;
-    let identity = Identity::generate().unwrap();
-    let fingerprint = identity.fingerprint();
     enclave.client().connect(&endpoint).await.unwrap();
     assert!(enclave.clients.lock().unwrap().is_empty());
-    enclave.client().with_identity(identity).connect(&endpoint).await.unwrap();
-    let shown = enclave.clients.lock().unwrap().iter().map(hex::encode).collect::<Vec<_>>();
-    assert_eq!(shown, [fingerprint]);
+    for algorithm in [KeyAlgorithm::P256, KeyAlgorithm::Ed25519] {
+        let identity = Identity::generate_for(algorithm).unwrap();
+        let fingerprint = identity.fingerprint();
+        enclave.client().with_identity(identity).connect(&endpoint).await.unwrap();
+        let shown = enclave.clients.lock().unwrap().pop().map(hex::encode);
+        assert_eq!(shown, Some(fingerprint), "{algorithm:?}");
+    }
 }
+
+#[tokio::test]
+async fn a_token_is_shown_once_the_session_is_verified_and_not_before() {
+    for alpn in [b"h2".to_vec(), b"http/1.1".to_vec()] {
+        let enclave = FakeEnclave { alpn: vec![alpn], ..FakeEnclave::new() };
+        let client = enclave.client().with_token(TOKEN.to_owned().into());
+        assert!(!format!("{client:?}").contains(TOKEN));
+        let session = client.connect(&enclave.serve().await).await.unwrap();
+        assert!(!format!("{session:?}").contains(TOKEN));
+        session.health().await.unwrap();
+        session.metrics().await.unwrap();
+        let shown = tokens(&enclave);
+        let bearer = Some(format!("Bearer {TOKEN}"));
+        assert_eq!(shown, [None, bearer.clone(), bearer]);
+        assert_eq!(enclave.seen()[0], "POST /v1/evidence");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_enclave_never_sees_the_token() {
+    let mut enclave = FakeEnclave::new();
+    enclave.quote_as(|identity| identity.mrenclave = [0xbb; 32]);
+    let client = enclave.client().with_token(TOKEN.to_owned().into());
+    let refused = client.connect(&enclave.serve().await).await;
+    assert!(matches!(refused, Err(ClientError::Refused(_))), "{refused:?}");
+    assert_eq!(tokens(&enclave), [None]);
+}
+
+#[tokio::test]
+async fn what_is_no_token_is_refused_before_anything_is_sent() {
+    let enclave = FakeEnclave::new();
+    let client = enclave.client().with_token("a token\r\nx: y".to_owned().into());
+    let refused = client.connect(&enclave.serve().await).await;
+    assert!(matches!(refused, Err(ClientError::Token)), "{refused:?}");
+    assert!(enclave.seen().is_empty());
+}
+
+fn tokens(enclave: &FakeEnclave) -> Vec<Option<String>> {
+    let headers = enclave.headers.lock().unwrap();
+    let token = |headers: &http::HeaderMap| Some(headers.get("authorization")?.to_str().unwrap().to_owned());
+    headers.iter().map(token).collect()
+}
+
+const TOKEN: &str = "aGVhZA.Ym9keQ.c2ln";
 
 #[tokio::test]
 async fn problems_arrive_as_they_are() {

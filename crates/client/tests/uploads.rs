@@ -7,7 +7,8 @@ mod platform;
 
 use bytes::Bytes;
 use cloister_api::{
-    AppDescription, AssetsDescription, Code, DeployEvent, DeploySettings, EnvironmentVariable, Problem,
+    AppDescription, AssetsDescription, Code, DeployEvent, DeploySettings, ENDORSEMENTS_HEADER, Endorsement,
+    EnvironmentVariable, Problem,
 };
 use cloister_attestation::sha256;
 use cloister_client::{ClientError, Tree, TreeError, Upload};
@@ -101,6 +102,30 @@ async fn settings_of_48_kib_go_over_both_protocols() {
         let [text] = &enclave.settings.lock().unwrap()[..] else { panic!("one deploy") };
         assert_eq!(serde_json::from_str::<DeploySettings>(text).unwrap(), settings);
     }
+}
+
+#[tokio::test]
+async fn endorsements_go_with_a_replacement_and_with_nothing_else() {
+    let mut enclave = FakeEnclave::new();
+    enclave.answer = Arc::new(move |_, _| deployed(description(&code_hash())));
+    let session = enclave.client().connect(&enclave.serve().await).await.unwrap();
+    let (hello, settings) = ("hello".parse().unwrap(), DeploySettings::default());
+    let endorsement = Endorsement { key: "MFkw".into(), signature: "MEUC".into() };
+    session.deploy(&hello, WASM, &settings, |_| {}).await.unwrap();
+    session.replace(&hello, WASM, &settings, |_| {}).await.unwrap();
+    session
+        .replace_endorsed(&hello, WASM, &settings, std::slice::from_ref(&endorsement), |_| {})
+        .await
+        .unwrap();
+    let headers = enclave.headers.lock().unwrap().clone();
+    let sent = Vec::from_iter(headers.iter().map(|headers| headers.get(ENDORSEMENTS_HEADER)));
+    let [_, None, None, Some(sent)] = sent[..] else { panic!("{sent:?}") };
+    let sent: Vec<Endorsement> = serde_json::from_slice(sent.as_bytes()).unwrap();
+    assert_eq!(sent, std::slice::from_ref(&endorsement));
+
+    let much = Endorsement { signature: "A".repeat(8 << 10), ..endorsement };
+    let refused = session.replace_endorsed(&hello, WASM, &settings, &[much], |_| {}).await;
+    assert!(matches!(refused, Err(ClientError::RequestTooLarge { .. })), "{refused:?}");
 }
 
 /// An enclave that refuses a bundle answers while the client still sends.

@@ -4,11 +4,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use cloister_api::{
-    AppDescription, AppSummary, EvidenceRequest, EvidenceResponse, NetworkPolicy, RunEnd, RunTag, VolumeState,
+    AppDescription, AppSummary, CallerPolicy, EvidenceRequest, EvidenceResponse, NetworkPolicy, RunEnd,
+    RunTag, VolumeState,
 };
 use cloister_attestation::*;
 use cloister_client::{Client, Endpoint, Measurement, Policy, TrustAnchor};
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::channel::Channel;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -55,6 +56,8 @@ pub struct FakeEnclave {
     pub settings: Arc<Mutex<Vec<String>>>,
     /// Method and path of every request, in order; the path from `/v1` on.
     pub requests: Arc<Mutex<Vec<String>>>,
+    /// The headers that came with each of them.
+    pub headers: Arc<Mutex<Vec<HeaderMap>>>,
     /// Key fingerprints of the certificates that clients showed.
     pub clients: Arc<Mutex<Vec<[u8; 32]>>>,
 }
@@ -66,7 +69,7 @@ impl FakeEnclave {
         let claims = Claims {
             tls_key: tls_key.fingerprint(),
             session_key: session_key.public(),
-            boot: Boot { id: [1; 16], told_time: 1 },
+            boot: Boot { id: [1; 16], told_time: 1, counter: 1 },
             configuration: [2; 32],
             owners: Vec::new(),
             volume: Some(CLAIMED),
@@ -85,7 +88,15 @@ impl FakeEnclave {
                 extensions: Vec::new(),
                 configuration: ConfigurationClaim::NotNeeded,
                 quote_roots: None,
+                callers: CallerPolicy::default(),
+                issuers: Vec::new(),
             }],
+            operator: None,
+            image_upgrade: ImageUpgradeClaim::Never,
+            lineage: Vec::new(),
+            made: 1,
+            platform: PlatformClaim::Simulated,
+            issuers: Vec::new(),
         };
         let mut enclave = Self {
             platform: Arc::new(TestPlatform::new()),
@@ -100,6 +111,7 @@ impl FakeEnclave {
             alpn: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             tls_version: &rustls::version::TLS13,
             requests: Arc::default(),
+            headers: Arc::default(),
             settings: Arc::default(),
             clients: Arc::default(),
         };
@@ -190,6 +202,7 @@ impl FakeEnclave {
         };
         let line = format!("{} {path}", request.method());
         self.requests.lock().unwrap().push(line.clone());
+        self.headers.lock().unwrap().push(request.headers().clone());
         if line == "POST /v1/apps/echo/run" {
             return Ok(echo(request));
         }
@@ -285,6 +298,9 @@ pub fn description(code_hash: &str) -> AppDescription {
         sends_plaintext: false,
         roots: None,
         quote_roots: None,
+        callers: CallerPolicy::default(),
+        issuers: Vec::new(),
+        upgrade: Default::default(),
         configuration: Default::default(),
         configure_with: None,
         extensions: Vec::new(),
@@ -379,7 +395,7 @@ impl ClientCertVerifier for AnyClient {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
+        rustls_graviola::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 
