@@ -1,19 +1,37 @@
 //! The command line's grammar: commands, options, their help and where each falls back to the environment.
 
+mod access;
 mod deploy;
 mod directories;
 mod examples;
 mod freshness;
+mod hardware;
+mod image;
 mod pairs;
+mod policy;
 mod project;
+mod proxy;
+mod upgrade;
 mod verify;
 mod volume;
 
-pub(crate) use deploy::{DeployArguments, LimitArguments};
+pub(crate) use access::{AccessArguments, AuthorityArguments, EndorseArguments, IssuerArgument};
+pub(crate) use deploy::{AppArguments, DeployArguments, LimitArguments, ReplaceArguments};
 pub(crate) use directories::{AllowArgument, AssetsArgument, AssetsPin, DirectoryArgument};
 pub(crate) use freshness::FreshnessArgument;
+pub(crate) use hardware::{
+    CollateralCommand, CollateralFetchArguments, DoctorArguments, PccsArguments, QuotingArguments,
+    QuotingChoice,
+};
+pub(crate) use image::{
+    ImageAttachArguments, ImageCommand, ImageDigestArguments, ImageIdentityArguments, ImageSignArguments,
+    TokenArguments,
+};
 pub(crate) use pairs::{EnvironmentArgument, Pin};
+pub(crate) use policy::{PolicyCommand, PolicyFileArguments, PolicyInitArguments};
 pub(crate) use project::{BuildArguments, Language, NewArguments};
+pub(crate) use proxy::ProxyArguments;
+pub(crate) use upgrade::UpgradeArguments;
 pub(crate) use verify::{ExpectedValue, ExtensionPin, VerifyArguments};
 pub(crate) use volume::{BackupArguments, RestoreArguments, VolumeCommand};
 
@@ -46,6 +64,12 @@ pub(crate) struct GlobalArguments {
     /// Your private key, as `cloister keygen` makes it
     #[arg(long, global = true, env = "CLOISTER_KEY", value_name = "FILE", help_heading = TRUST)]
     pub(crate) key: Option<PathBuf>,
+    /// A file with a token of an OpenID Connect issuer, to be shown once the enclave is verified; `-` reads standard input
+    #[arg(long, global = true, env = "CLOISTER_TOKEN_FILE", value_name = "FILE|-", help_heading = TRUST)]
+    pub(crate) token: Option<PathBuf>,
+    /// A policy file (TOML) that says all of what you accept, in the place of the options below: `cloister policy` makes one
+    #[arg(long, global = true, env = "CLOISTER_POLICY", value_name = "FILE", help_heading = TRUST)]
+    pub(crate) policy: Option<PathBuf>,
     /// An enclave image that you accept; repeat it to accept several
     #[arg(long, global = true, env = "CLOISTER_MRENCLAVE", value_name = "HEX", help_heading = TRUST)]
     #[arg(value_delimiter = ',')]
@@ -127,7 +151,14 @@ pub(crate) enum Command {
     /// Calls under way finish on the old code, the next ones see the new. Limits, environment, directories, network and
     /// assets are set anew: those that are not given are the defaults.
     #[command(after_help = REPLACE_EXAMPLES)]
-    Replace(DeployArguments),
+    Replace(ReplaceArguments),
+    /// Sign what an app is to become, where its replacements have to be endorsed
+    ///
+    /// --key FILE names the endorser's key. What is signed is what the evidence will say of the new app: its code, name and
+    /// owner, limits, network rules, assets, callers and upgrade policy. So the options are those of the `cloister replace`
+    /// that it is for.
+    #[command(after_help = ENDORSE_EXAMPLES)]
+    Endorse(EndorseArguments),
     /// Call an app's function
     ///
     /// Arguments are WAVE, one for each parameter: numbers as they are, strings with their quotes, lists as [1, 2],
@@ -151,6 +182,13 @@ pub(crate) enum Command {
     /// Verify an enclave, and show what was proven and what was not
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArguments),
+    /// Open a local port that speaks plain HTTP to programs and browsers, and verified TLS to the enclave
+    ///
+    /// curl, a browser and any other program reach the enclave at http://localhost:8080, and an app that is a web service at
+    /// http://APP.localhost:8080. Nothing is sent before the enclave was verified. http://localhost:8080/.cloister/ is a page that
+    /// shows what was verified, and calls functions.
+    #[command(after_help = PROXY_EXAMPLES)]
+    Proxy(ProxyArguments),
     /// Print the last of what an app's calls wrote to standard output and error
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(LogsArguments),
@@ -163,6 +201,13 @@ pub(crate) enum Command {
     /// Look at the enclave's sealed volume, check it, back it up or restore it
     #[command(subcommand, after_help = VOLUME_EXAMPLES)]
     Volume(VolumeCommand),
+    /// Hand the volume of a running enclave to another image, as the rule that it was founded with allows
+    ///
+    /// --key FILE names the operator's key. Starts the new image beside the old one, on the same machine, has the one hand the
+    /// volume's key to the other, and writes the file with which the new image is started then. The old one goes on serving
+    /// until it is stopped.
+    #[command(after_help = UPGRADE_EXAMPLES)]
+    Upgrade(UpgradeArguments),
     /// Make a private key and print its fingerprint
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen(KeygenArguments),
@@ -172,9 +217,20 @@ pub(crate) enum Command {
     /// Print the hash of a directory as an app's assets, to compare it with what `cloister verify` shows
     #[command(after_help = ASSETS_HASH_EXAMPLES)]
     AssetsHash(AssetsHashArguments),
+    /// Fetch what quotes are verified with
+    #[command(subcommand, after_help = COLLATERAL_EXAMPLES)]
+    Collateral(CollateralCommand),
+    /// Say what this machine has and lacks for an enclave
+    ///
+    /// Ends with 0 where `cloister serve` can work in the mode that is asked for, and with 1 where something is lacking.
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(DoctorArguments),
     /// Check and sign enclave images
     #[command(subcommand, after_help = IMAGE_EXAMPLES)]
     Image(ImageCommand),
+    /// Write, check and explain policy files: what you accept before you send data
+    #[command(subcommand, after_help = POLICY_EXAMPLES)]
+    Policy(PolicyCommand),
     /// Show or change the profile file
     #[command(subcommand, after_help = PROFILE_EXAMPLES)]
     Profile(ProfileCommand),
@@ -197,9 +253,6 @@ pub(crate) struct ServeArguments {
     /// Folder for the platform's and the enclave's state [default: $XDG_STATE_HOME/cloister]
     #[arg(long, env = "CLOISTER_STATE", value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// A key that may deploy and remove apps: its fingerprint, or a PEM file with it; repeat it for several
-    #[arg(long, env = "CLOISTER_OWNER", value_name = "FILE|FINGERPRINT", value_delimiter = ',')]
-    pub(crate) owner: Vec<String>,
     /// Where to run the enclave
     #[arg(long, env = "CLOISTER_DEVICE", value_enum, default_value_t)]
     pub(crate) device: DeviceChoice,
@@ -225,6 +278,13 @@ pub(crate) struct ServeArguments {
     /// Accept an older volume of exactly this epoch once: a backup that you restored
     #[arg(long, value_name = "N")]
     pub(crate) accept_epoch: Option<u64>,
+    /// Take over the volume of another image: the file that `cloister upgrade` wrote. For the first start alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) adopt: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) authority: AuthorityArguments,
+    #[command(flatten)]
+    pub(crate) quoting: QuotingArguments,
 }
 
 /// Where to run the enclave.
@@ -310,6 +370,18 @@ pub(crate) struct KeygenArguments {
     /// [default: $XDG_CONFIG_HOME/cloister/key.pem]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// What kind of key
+    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
+    pub(crate) algorithm: AlgorithmChoice,
+}
+
+/// Kinds of keys that enclaves know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AlgorithmChoice {
+    /// ECDSA on P-256.
+    #[default]
+    P256,
+    Ed25519,
 }
 
 #[derive(Debug, Args)]
@@ -322,33 +394,6 @@ pub(crate) struct HashArguments {
 pub(crate) struct AssetsHashArguments {
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ImageCommand {
-    /// Look for instructions that a real enclave cannot execute
-    #[command(after_help = IMAGE_EXAMPLES)]
-    Check {
-        /// The enclave's ELF file, from which the image is made
-        #[arg(value_name = "ELF")]
-        elf: PathBuf,
-    },
-    /// Sign an image: write its SIGSTRUCT
-    ///
-    /// --key FILE names the signing key, an RSA key of 3072 bits in PEM. Where there is no such file, a key is made and
-    /// kept there.
-    #[command(after_help = IMAGE_EXAMPLES)]
-    Sign(ImageSignArguments),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ImageSignArguments {
-    /// The image
-    #[arg(value_name = "FILE.sgxs")]
-    pub(crate) image: PathBuf,
-    /// Where to write the SIGSTRUCT [default: the image's name with .sigstruct]
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -21,6 +21,9 @@ pub(crate) enum Failure {
     /// The app of a project cannot be built, or an enclave would not take it.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// A file that is named as a policy says too little, too much, or something else.
+    #[error("{} cannot be used as a policy: {}", path.display(), faults.join("; "))]
+    Policy { path: PathBuf, faults: Vec<String> },
     #[error("cannot {action} {}: {source}", path.display())]
     File { action: FileAction, path: PathBuf, source: io::Error },
     #[error("cannot connect to {host}: {reason}")]
@@ -110,7 +113,11 @@ impl Failure {
     /// The code with which the process ends.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } | Self::Profile(_) | Self::File { .. } | Self::Build(_) => Exit::Usage,
+            Self::Usage { .. }
+            | Self::Profile(_)
+            | Self::File { .. }
+            | Self::Build(_)
+            | Self::Policy { .. } => Exit::Usage,
             Self::Connect { .. } => Exit::Connect,
             Self::Unpinned { .. } | Self::Refused { .. } | Self::OtherCode { .. } => Exit::Refused,
             Self::Problem { problem, .. } => of_problem(problem),
@@ -128,6 +135,13 @@ impl Failure {
                 let _ = write!(text, "{host} is refused, and nothing was sent to it");
                 for reason in reasons {
                     let _ = write!(text, "\n  {} {}", paint.red("✗"), printable(reason));
+                }
+            }
+            Self::Policy { path, faults } => {
+                let path = path.display().to_string();
+                let _ = write!(text, "{} cannot be used as a policy", printable(&path));
+                for fault in faults {
+                    let _ = write!(text, "\n  {} {}", paint.red("✗"), printable(fault));
                 }
             }
             Self::Problem { problem, .. } | Self::Ended { problem, .. } if problem.detail.is_empty() => {
@@ -166,6 +180,7 @@ impl Failure {
             suggestions: self.suggestions(),
             reasons: match self {
                 Self::Refused { reasons, .. } => reasons,
+                Self::Policy { faults, .. } => faults,
                 _ => &[],
             },
             trap: self.trap(),
@@ -179,6 +194,7 @@ impl Failure {
             Self::Usage { .. } => "usage",
             Self::Profile(_) => "profile",
             Self::Build(_) => "build",
+            Self::Policy { .. } => "policy",
             Self::File { .. } => "file",
             Self::Connect { .. } => "cannot-connect",
             Self::Unpinned { .. } | Self::Refused { .. } | Self::OtherCode { .. } => "verification-refused",
@@ -196,6 +212,7 @@ impl Failure {
             Self::Usage { .. } => "Wrong usage",
             Self::Profile(_) => "The profile file cannot be used",
             Self::Build(_) => "The app cannot be built",
+            Self::Policy { .. } => "The policy file cannot be used",
             Self::File { .. } => "A file cannot be used",
             Self::Connect { .. } => "Cannot connect",
             Self::Unpinned { .. } | Self::Refused { .. } | Self::OtherCode { .. } => "Verification refused",
@@ -240,6 +257,9 @@ impl Failure {
             ),
             Self::Profile(ProfileError::Unknown { .. }) => Some("`cloister profile show` lists the profiles"),
             Self::Build(error) => error.help(),
+            Self::Policy { .. } => Some(
+                "`cloister policy init` writes one with every decision in it; docs/policy.md says what each is",
+            ),
             _ => None,
         }
     }
@@ -292,9 +312,25 @@ fn of_problem(problem: &Problem) -> Exit {
 
 fn advice(code: Code) -> Option<&'static str> {
     Some(match code {
-        Code::Unauthenticated => "name your key with --key FILE; `cloister keygen` makes one",
+        Code::Unauthenticated => {
+            "name your key with --key FILE, which `cloister keygen` makes, or your token with --token FILE; \
+             `cloister verify` shows what the app accepts"
+        }
+        Code::InvalidToken => {
+            "get a new token from its issuer; `cloister verify` shows which issuers and audiences are accepted"
+        }
         Code::Forbidden => {
-            "an enclave obeys the keys that `cloister serve --owner` was given, an app the key that deployed it"
+            "an enclave obeys the owners that `cloister serve` was given, an app the owner that deployed it and the callers \
+             that `cloister verify` shows"
+        }
+        Code::UpgradeFrozen => {
+            "its data stays with this code; `cloister deploy --name` puts the new one beside it, `cloister remove` ends it"
+        }
+        Code::EndorsementMissing => {
+            "each endorser runs `cloister endorse` with this component and these options; name the files with --endorsement"
+        }
+        Code::UpgradeRefused => {
+            "the volume's first start fixed which images may follow (`cloister serve --image-upgrade`); `cloister verify` shows it"
         }
         Code::AppExists => "`cloister replace` puts new code in its place; --name deploys under another name",
         Code::UnknownApp => "`cloister apps` lists what is deployed",

@@ -71,6 +71,12 @@ fn typed(global: &GlobalArguments, matches: &ArgMatches) -> GlobalArguments {
     if !is_typed("key") {
         typed.key = None;
     }
+    if !is_typed("token") {
+        typed.token = None;
+    }
+    if !is_typed("policy") {
+        typed.policy = None;
+    }
     if !is_typed("mrenclave") {
         typed.mrenclave.clear();
     }

@@ -3,7 +3,7 @@
 mod app;
 mod egress;
 
-pub(crate) use app::{deployed, description, network};
+pub(crate) use app::{ShownIssuer, access, deployed, description, issuers, network};
 pub(crate) use egress::egress;
 
 use crate::arguments::{Color, Format, GlobalArguments};

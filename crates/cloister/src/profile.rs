@@ -30,6 +30,12 @@ pub(crate) struct Profile {
     /// Relative to the folder of the profile file; `~/` is the home folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<PathBuf>,
+    /// As `key`: the file with the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<PathBuf>,
+    /// As `key`: the policy file that says all of what is accepted. No pins stand beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<PathBuf>,
     /// One measurement or a list.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
     pub(crate) mrenclave: Vec<Digest>,
@@ -72,6 +78,8 @@ impl ProfileFile {
         let folder = path.parent().unwrap_or(Path::new(""));
         Ok(Profile {
             key: profile.key.map(|key| resolve(folder, &key)),
+            token: profile.token.map(|token| resolve(folder, &token)),
+            policy: profile.policy.map(|file| resolve(folder, &file)),
             collateral: profile.collateral.map(|file| resolve(folder, &file)),
             ..profile
         })
@@ -140,6 +148,8 @@ fn apply(profile: &mut dyn toml_edit::TableLike, change: &Profile) {
     let path_text = |path: &PathBuf| path.display().to_string().into();
     put("host", change.host.as_deref().map(Into::into));
     put("key", change.key.as_ref().map(path_text));
+    put("token", change.token.as_ref().map(path_text));
+    put("policy", change.policy.as_ref().map(path_text));
     put("collateral", change.collateral.as_ref().map(path_text));
     put("simulated_root", change.simulated_root.map(|root| root.to_string().into()));
     put("volume_root", change.volume_root.map(|root| root.to_string().into()));
@@ -224,7 +234,7 @@ mod tests {
     #[test]
     fn a_profile_has_every_option() {
         let file = parse(&format!(
-            "[profiles.prod]\nhost = 'e.example.com'\nkey = 'k.pem'\nmrenclave = ['{}', '{}']\nsimulated_root = '{}'\n\
+            "[profiles.prod]\nhost = 'e.example.com'\nkey = 'k.pem'\ntoken = 't.jwt'\nmrenclave = ['{}', '{}']\nsimulated_root = '{}'\n\
              collateral = '/c.json'\nmin_epoch = 9\nvolume_root = '{}'\nfreshness = 'tpm'\n[profiles.prod.code_hashes]\nhello = '{}'\n",
             digest(1),
             digest(2),
@@ -236,6 +246,7 @@ mod tests {
         let profile = file.select(Some("prod"), Path::new(FILE)).unwrap();
         assert_eq!(profile.host.as_deref(), Some("e.example.com"));
         assert_eq!(profile.key.as_deref(), Some(Path::new("/etc/cloister/k.pem")));
+        assert_eq!(profile.token.as_deref(), Some(Path::new("/etc/cloister/t.jwt")));
         assert_eq!(profile.mrenclave, [digest(1), digest(2)]);
         assert_eq!(profile.simulated_root, Some(digest(3)));
         assert_eq!(profile.collateral.as_deref(), Some(Path::new("/c.json")));

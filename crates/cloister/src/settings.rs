@@ -1,5 +1,9 @@
 //! What the options, the environment and the profile together say about the enclave.
 
+mod policy;
+
+pub(crate) use policy::NamedPolicy;
+
 use crate::arguments::{FreshnessArgument, GlobalArguments};
 use crate::failure::Failure;
 use crate::profile::{Profile, ProfileFile};
@@ -7,13 +11,17 @@ use crate::quantity::Digest;
 use cloister_api::AppName;
 use directories::ProjectDirs;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the enclave is, who asks, and what is accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) host: Host,
     pub(crate) key: Option<PathBuf>,
+    /// A file, or `-` for standard input.
+    pub(crate) token: Option<PathBuf>,
+    /// The file that says all of what is accepted; then nothing else here does.
+    pub(crate) policy: Option<NamedPolicy>,
     pub(crate) mrenclave: Vec<Digest>,
     pub(crate) simulated_root: Option<Digest>,
     pub(crate) collateral: Option<PathBuf>,
@@ -33,11 +41,14 @@ impl Settings {
     }
 
     /// Options (and the environment, which clap has put in their place) before the profile.
-    pub(crate) fn merge(global: &GlobalArguments, profile: Profile) -> Result<Self, Failure> {
+    pub(crate) fn merge(global: &GlobalArguments, mut profile: Profile) -> Result<Self, Failure> {
+        let policy = policy::chosen(global, &mut profile)?;
         let host = global.host.clone().or(profile.host).unwrap_or_else(|| DEFAULT_HOST.to_owned());
         Ok(Self {
             host: host.parse()?,
             key: global.key.clone().or(profile.key),
+            token: global.token.clone().or(profile.token),
+            policy,
             mrenclave: if global.mrenclave.is_empty() { profile.mrenclave } else { global.mrenclave.clone() },
             simulated_root: global.allow_simulated.or(profile.simulated_root),
             collateral: global.collateral.clone().or(profile.collateral),
@@ -52,6 +63,17 @@ impl Settings {
     /// The only code that is accepted for `app`, where the user said so.
     pub(crate) fn code_hash(&self, app: &AppName) -> Option<Digest> {
         self.code_hash.or_else(|| self.code_hashes.get(app).copied())
+    }
+
+    /// Whether nobody said which image is accepted.
+    pub(crate) fn accepts_nothing(&self) -> bool {
+        self.mrenclave.is_empty() && self.policy.is_none()
+    }
+
+    /// The file with collateral that is used in the place of what the enclave's machine offers.
+    pub(crate) fn collateral(&self) -> Option<&Path> {
+        let named = self.policy.as_ref().and_then(NamedPolicy::collateral);
+        named.or(self.collateral.as_deref())
     }
 
     /// Whether a code hash was given for no app in particular.
@@ -169,6 +191,8 @@ mod tests {
         Profile {
             host: Some("profile.example".into()),
             key: Some("profile.pem".into()),
+            token: Some("profile.jwt".into()),
+            policy: None,
             mrenclave: vec![digest(1), digest(2)],
             simulated_root: Some(digest(3)),
             collateral: Some("profile.json".into()),
@@ -184,6 +208,7 @@ mod tests {
         let settings = Settings::merge(&global(&[]), profile()).unwrap();
         assert_eq!(settings.host.to_string(), "profile.example:8443");
         assert_eq!(settings.key.as_deref(), Some(Path::new("profile.pem")));
+        assert_eq!(settings.token.as_deref(), Some(Path::new("profile.jwt")));
         assert_eq!(settings.mrenclave, [digest(1), digest(2)]);
         assert_eq!(settings.simulated_root, Some(digest(3)));
         assert_eq!(settings.code_hash(&"hello".parse().unwrap()), Some(digest(4)));

@@ -1,6 +1,6 @@
 //! What `deploy` and `replace` take.
 
-use super::{AssetsArgument, DirectoryArgument, EnvironmentArgument};
+use super::{AccessArguments, AssetsArgument, DirectoryArgument, EnvironmentArgument};
 use crate::quantity::{Fuel, Size, Span};
 use clap::Args;
 use cloister_api::{AppName, NetworkRule};
@@ -14,6 +14,23 @@ pub(crate) struct DeployArguments {
     /// The app's name: a-z, 0-9 and '-' [default: the file's name, made valid]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<AppName>,
+    #[command(flatten)]
+    pub(crate) app: AppArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplaceArguments {
+    #[command(flatten)]
+    pub(crate) deploy: DeployArguments,
+    /// A file with an endorsement of the new app, as `cloister endorse` makes it for the same component and options; repeat it
+    /// for several
+    #[arg(long = "endorsement", value_name = "FILE")]
+    pub(crate) endorsements: Vec<PathBuf>,
+}
+
+/// What a deployer decides about an app.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct AppArguments {
     /// An environment variable of the guest; `KEY` alone takes the value from this shell's, which keeps it out of the
     /// process list
     #[arg(long = "env", value_name = "KEY[=VALUE]")]
@@ -29,6 +46,8 @@ pub(crate) struct DeployArguments {
     pub(crate) files: FileArguments,
     #[command(flatten)]
     pub(crate) network: NetworkArguments,
+    #[command(flatten)]
+    pub(crate) access: AccessArguments,
     #[command(flatten)]
     pub(crate) limits: LimitArguments,
 }

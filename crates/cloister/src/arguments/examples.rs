@@ -49,11 +49,22 @@ Examples:
   cloister serve --owner ~/.config/cloister/key.pem
   cloister serve --image target/image/cloister.sgxs --listen 0.0.0.0:8443 --owner FINGERPRINT
   cloister serve --owner FINGERPRINT --tpm /dev/tpmrm0
+  cloister serve --owner-token staff=alice --issuer staff=https://id.example.com,audience=cloister --operator ops.pem
+  cloister serve --owner FINGERPRINT --operator ops.pem --image-upgrade operator
   cloister serve --device soft --state ./state --listen 127.0.0.1:0 --format json
+  cloister serve --device sgx --owner FINGERPRINT --pccs https://pccs.example:8081
 
 With --format json, one line says that the enclave is ready:
   {\"event\":\"ready\",\"mrenclave\":\"…\",\"address\":\"127.0.0.1:8443\",\"device\":\"soft\",\"simulated_root\":\"…\",…}
 The first Ctrl-C or SIGTERM lets calls under way finish (--grace), the second stops at once.";
+
+pub(super) const UPGRADE_EXAMPLES: &str = "\
+Examples:
+  cloister upgrade --image next.sgxs --key operator.pem -o adopt.json
+  cloister serve --image next.sgxs --adopt adopt.json --operator operator.pem --image-upgrade operator
+
+On the machine of the enclave: both images have to run on the same CPU, which vouches for the one to the other. The new image gets
+the volume only where `cloister serve --image-upgrade` allowed it at the volume's first start.";
 
 pub(super) const DEPLOY_EXAMPLES: &str = "\
 Examples:
@@ -63,12 +74,21 @@ Examples:
   cloister deploy site.wasm --assets ./public --files ./seed --dir /data::/var/data
   cloister deploy weather.wasm --allow https://api.example.com --allow lookup://*.example.com
   cloister deploy vault.wasm --configure-with configure
+  cloister deploy records.wasm --caller read=token:staff/nurse --caller '*=key:FINGERPRINT' \\
+      --issuer staff=https://id.example.com,audience=records
+  cloister deploy ledger.wasm --upgrade endorsed:2:FINGERPRINT,FINGERPRINT,FINGERPRINT
   API_KEY=secret cloister deploy hello.wasm --env API_KEY --env LANG=en --timeout 5s";
 
 pub(super) const REPLACE_EXAMPLES: &str = "\
 Examples:
   cloister replace hello.wasm
-  cloister replace build/v2.wasm --name hello --fuel 50M";
+  cloister replace build/v2.wasm --name hello --fuel 50M
+  cloister replace v2.wasm --name ledger --upgrade frozen --endorsement alice.json --endorsement bob.json";
+
+pub(super) const ENDORSE_EXAMPLES: &str = "\
+Examples:
+  cloister endorse ledger v2.wasm --owner FINGERPRINT --key alice.pem --out alice.json
+  cloister endorse ledger v2.wasm --upgrade frozen --fuel 50M --owner owner.pem --key bob.pem --out bob.json";
 
 pub(super) const CALL_EXAMPLES: &str = "\
 Examples:
@@ -130,6 +150,18 @@ Examples:
 
 PEER is the first 8 hex digits of the SHA-256 of the server's certificate; JSON has all of them.";
 
+pub(super) const PROXY_EXAMPLES: &str = "\
+Examples:
+  cloister proxy --mrenclave HEX
+  cloister proxy --key owner.pem --listen 127.0.0.1:9000
+  cloister proxy --policy policy.toml --app hello --wasm hello.wasm
+  curl http://localhost:8080/v1/apps/hello/calls/greet --json '[\"World\"]'
+  curl http://web.localhost:8080/
+
+With --format json, one line says that it listens:
+  {\"event\":\"ready\",\"address\":\"127.0.0.1:8080\",\"page\":\"http://localhost:8080/.cloister/\",\"mrenclave\":\"…\"}
+Every program of this machine that reaches the port acts with your key. docs/proxy.md says what it refuses.";
+
 pub(super) const METRICS_EXAMPLES: &str = "\
 Examples:
   cloister metrics
@@ -145,7 +177,8 @@ Examples:
 pub(super) const KEYGEN_EXAMPLES: &str = "\
 Examples:
   cloister keygen
-  cloister keygen --out alice.pem";
+  cloister keygen --out alice.pem
+  cloister keygen --out alice.pem --algorithm ed25519";
 
 pub(super) const HASH_EXAMPLES: &str = "\
 Examples:
@@ -160,7 +193,35 @@ Examples:
 pub(super) const IMAGE_EXAMPLES: &str = "\
 Examples:
   cloister image check target/x86_64-fortanix-unknown-sgx/release/cloister-enclave
-  cloister image sign target/image/cloister.sgxs --key signing-key.pem";
+  cloister image sign target/image/cloister.sgxs --key signing-key.pem
+  cloister image sign cloister.sgxs --product 1 --svn 3 --pkcs11-module /usr/lib/softhsm/libsofthsm2.so \
+    --pkcs11-token release --pkcs11-key cloister
+  cloister image digest cloister.sgxs --product 1 --svn 3 --out cloister.tbs
+  openssl dgst -sha256 -sign key.pem -out cloister.signature cloister.tbs     # on the machine with the key
+  cloister image attach cloister.tbs --signature cloister.signature --public-key public.pem --out cloister.sigstruct";
+
+pub(super) const COLLATERAL_EXAMPLES: &str = "\
+Examples:
+  cloister collateral fetch --host enclave.example --pccs https://pccs.example:8081 --out collateral.json
+  cloister collateral fetch quote.bin --pccs https://api.trustedservices.intel.com --out collateral.json
+  cloister verify --collateral collateral.json";
+
+pub(super) const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  cloister doctor
+  cloister doctor --device sgx --pccs https://pccs.example:8081
+  cloister doctor --format json | jq -r '.checks[] | select(.state == \"lacking\") | .check'";
+
+pub(super) const POLICY_EXAMPLES: &str = "\
+Examples:
+  cloister policy init --host enclave.example.com --mrenclave HEX --out policy.toml
+  cloister policy init --template --out policy.toml
+  cloister policy check policy.toml
+  cloister policy explain policy.toml
+  cloister verify --policy policy.toml
+  cloister call hello greet '\"World\"' --policy policy.toml
+
+docs/policy.md has every key.";
 
 pub(super) const PROFILE_EXAMPLES: &str = "\
 Examples:

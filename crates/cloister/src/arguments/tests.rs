@@ -56,14 +56,14 @@ fn deploy_takes_limits_and_environment() {
     .unwrap();
     let Command::Deploy(deploy) = cli.command else { panic!("not deploy: {:?}", cli.command) };
     assert_eq!(deploy.name.unwrap().as_str(), "a");
-    assert_eq!(deploy.limits.fuel, Some(Fuel(5_000_000)));
-    assert_eq!(deploy.limits.memory, Some(Size(1 << 20)));
-    assert_eq!(deploy.limits.timeout.unwrap().milliseconds(), 2_000);
-    assert_eq!(deploy.limits.result_size, Some(Size(1024)));
-    assert_eq!(deploy.limits.storage, Some(Size(2 << 30)));
-    assert_eq!(deploy.limits.files, Some(70));
+    assert_eq!(deploy.app.limits.fuel, Some(Fuel(5_000_000)));
+    assert_eq!(deploy.app.limits.memory, Some(Size(1 << 20)));
+    assert_eq!(deploy.app.limits.timeout.unwrap().milliseconds(), 2_000);
+    assert_eq!(deploy.app.limits.result_size, Some(Size(1024)));
+    assert_eq!(deploy.app.limits.storage, Some(Size(2 << 30)));
+    assert_eq!(deploy.app.limits.files, Some(70));
     assert_eq!(
-        deploy.environment,
+        deploy.app.environment,
         [
             EnvironmentArgument::Set(EnvironmentVariable { name: "A".into(), value: "b=c".into() }),
             EnvironmentArgument::Inherit("PATH".into()),
@@ -182,12 +182,12 @@ fn deploy_takes_directories_network_and_assets() {
     let Command::Replace(replace) = parse(&[&["replace"], &line[1..]].concat()).unwrap().command else {
         panic!()
     };
-    assert_eq!(replace.files.directories.len(), 2);
-    assert_eq!(replace.files.files.as_deref(), Some(std::path::Path::new("seed")));
-    assert_eq!(replace.files.assets.unwrap().at.as_deref(), Some("/www"));
-    assert_eq!(replace.network.allow[0].to_string(), "https://a.example");
-    assert_eq!((replace.network.allow.len(), replace.config_var.len()), (2, 1));
-    assert!(replace.network.roots.is_some() && replace.limits.files.is_none());
+    assert_eq!(replace.deploy.app.files.directories.len(), 2);
+    assert_eq!(replace.deploy.app.files.files.as_deref(), Some(std::path::Path::new("seed")));
+    assert_eq!(replace.deploy.app.files.assets.unwrap().at.as_deref(), Some("/www"));
+    assert_eq!(replace.deploy.app.network.allow[0].to_string(), "https://a.example");
+    assert_eq!((replace.deploy.app.network.allow.len(), replace.deploy.app.config_var.len()), (2, 1));
+    assert!(replace.deploy.app.network.roots.is_some() && replace.deploy.app.limits.files.is_none());
     let error = parse(&["deploy", "a.wasm", "--allow", "tcp://10.0.0.1/8:1"]).unwrap_err().to_string();
     assert!(error.contains("10.0.0.0/8"), "{error}");
 }
@@ -237,6 +237,81 @@ fn an_app_can_be_deployed_to_be_configured() {
     let cli =
         parse(&[&["deploy", "a.wasm", "--configure-with", "x:y/z#set-up"], &roots[..]].concat()).unwrap();
     let Command::Deploy(deploy) = cli.command else { panic!("not deploy") };
-    assert_eq!(deploy.configure_with.as_deref(), Some("x:y/z#set-up"));
-    assert_eq!(deploy.network.quote_roots.len(), 2);
+    assert_eq!(deploy.app.configure_with.as_deref(), Some("x:y/z#set-up"));
+    assert_eq!(deploy.app.network.quote_roots.len(), 2);
+}
+
+#[test]
+fn callers_issuers_and_upgrades_are_checked_where_they_are_typed() {
+    let (key, other) = ("ab".repeat(32), "cd".repeat(32));
+    let upgrade = format!("endorsed:2:{key},{other}");
+    let line = [
+        "replace",
+        "a.wasm",
+        "--caller",
+        "greet=token:staff/nurse",
+        "--caller",
+        &format!("*=key:{key}"),
+        "--issuer",
+        "staff=https://id.example.com,audience=a",
+        "--upgrade",
+        &upgrade,
+        "--endorsement",
+        "a.json",
+        "--endorsement",
+        "b.json",
+    ];
+    let Command::Replace(replace) = parse(&line).unwrap().command else { panic!("not replace") };
+    let access = &replace.deploy.app.access;
+    assert_eq!((access.callers.len(), access.issuers.len(), replace.endorsements.len()), (2, 1, 2));
+    assert_eq!(access.upgrade.as_ref().unwrap().to_string(), upgrade);
+    for bad in [["--caller", "*=all"], ["--upgrade", "sealed"], ["--issuer", "a=https://i"]] {
+        assert!(parse(&[&["deploy", "a.wasm"], &bad[..]].concat()).is_err(), "{bad:?}");
+    }
+    assert!(parse(&["deploy", "a.wasm", "--endorsement", "a.json"]).is_err(), "nothing is replaced");
+}
+
+#[test]
+fn an_endorsement_takes_the_options_of_the_replacement() {
+    let line =
+        ["endorse", "hello", "v2.wasm", "--fuel", "5M", "--owner", "o.pem", "--key", "k.pem", "-o", "e.json"];
+    let cli = parse(&line).unwrap();
+    let Command::Endorse(endorse) = cli.command else { panic!("not endorse") };
+    assert_eq!((endorse.name.as_str(), endorse.owner.as_str()), ("hello", "o.pem"));
+    assert_eq!(endorse.app.limits.fuel, Some(Fuel(5_000_000)));
+    assert!(parse(&line[..line.len() - 2]).is_err(), "it has to be written somewhere");
+}
+
+#[test]
+fn serve_takes_owners_operator_and_what_may_follow() {
+    let hash = "ab".repeat(32);
+    let image = format!("signer:{hash},1,2");
+    let line = [
+        "serve",
+        "--owner",
+        &hash,
+        "--owner-token",
+        "staff=alice",
+        "--issuer",
+        "staff=https://id.example.com,audience=cloister",
+        "--operator",
+        &hash,
+        "--image-upgrade",
+        &image,
+    ];
+    let Command::Serve(serve) = parse(&line).unwrap().command else { panic!("not serve") };
+    let authority = serve.authority;
+    assert_eq!((authority.owner.len(), authority.owner_tokens.len(), authority.issuers.len()), (1, 1, 1));
+    assert_eq!(authority.image_upgrade.unwrap().to_string(), image);
+    assert!(parse(&["serve", "--image-upgrade", "always"]).is_err());
+}
+
+#[test]
+fn a_token_and_a_kind_of_key_are_named() {
+    assert_eq!(parse(&["apps", "--token", "-"]).unwrap().global.token, Some("-".into()));
+    let Command::Keygen(keygen) = parse(&["keygen", "--algorithm", "ed25519"]).unwrap().command else {
+        panic!()
+    };
+    assert_eq!(keygen.algorithm, AlgorithmChoice::Ed25519);
+    assert!(parse(&["keygen", "--algorithm", "rsa"]).is_err());
 }

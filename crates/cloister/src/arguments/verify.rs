@@ -1,6 +1,6 @@
 //! What `verify` takes.
 
-use super::{AllowArgument, AssetsPin};
+use super::{AllowArgument, AssetsPin, PccsArguments};
 use crate::quantity::Digest;
 use clap::Args;
 use cloister_api::AppName;
@@ -32,6 +32,8 @@ pub(crate) struct VerifyArguments {
     /// Write the certificate of the verified session to this file (PEM); with --app it is the one with what the app shows
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) pccs: PccsArguments,
 }
 
 /// `SUFFIX=HEX` or `SUFFIX=@FILE`: what an app has to show under this number.

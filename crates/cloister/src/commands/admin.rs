@@ -1,9 +1,11 @@
 //! Commands of owners: `deploy`, `replace`, `apps`, `describe`, `remove`, `logs`, `egress`, `metrics`.
 
+use super::endorse::endorsements;
 use super::session::{Connection, Target};
 use super::upload::{Mode, Upload};
 use crate::arguments::{
     DeployArguments, DescribeArguments, EgressArguments, Format, LogsArguments, RemoveArguments,
+    ReplaceArguments,
 };
 use crate::failure::Failure;
 use crate::output::{self, Printer, printable};
@@ -12,14 +14,28 @@ use crate::settings::Settings;
 use cloister_api::Removal;
 use serde_json::json;
 
-/// Uploads a component, and shows how far it is until it answers calls.
-pub(crate) async fn upload(
-    mode: Mode,
+/// Uploads a component as a new app.
+pub(crate) async fn deploy(
     arguments: &DeployArguments,
     settings: &Settings,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    let upload = Upload::prepare(arguments)?;
+    upload(Mode::Deploy, Upload::prepare(arguments)?, settings, printer).await
+}
+
+/// Uploads a component in the place of an app's present one, with what endorses it.
+pub(crate) async fn replace(
+    arguments: &ReplaceArguments,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let endorsements = endorsements(&arguments.endorsements)?;
+    let prepared = Upload { endorsements, ..Upload::prepare(&arguments.deploy)? };
+    upload(Mode::Replace, prepared, settings, printer).await
+}
+
+/// Uploads, and shows how far that is until the app answers calls.
+async fn upload(mode: Mode, upload: Upload, settings: &Settings, printer: &Printer) -> Result<(), Failure> {
     let connection = Connection::open(settings, Target::Owner).await?;
     let mut progress = Progress::new(printer);
     let result = connection.upload(mode, upload, &mut progress).await;

@@ -11,6 +11,7 @@ mod steps;
 mod tools;
 
 pub(super) use bindings::write as write_bindings;
+pub(super) use check::export_names;
 pub(crate) use error::BuildError;
 pub(super) use project::Project;
 pub(super) use served::ENCLAVE_OS;

@@ -81,9 +81,14 @@ fn set(
     if let Some(host) = &typed.host {
         host.parse::<Host>()?;
     }
+    if typed.token.as_deref() == Some(Path::new("-")) {
+        return Err(Failure::usage("a profile names the file of a token, and - is none"));
+    }
     let change = Profile {
         host: typed.host.clone(),
         key: typed.key.as_deref().map(absolute).transpose()?,
+        token: typed.token.as_deref().map(absolute).transpose()?,
+        policy: typed.policy.as_deref().map(absolute).transpose()?,
         mrenclave: typed.mrenclave.clone(),
         simulated_root: typed.allow_simulated,
         collateral: typed.collateral.as_deref().map(absolute).transpose()?,
@@ -96,8 +101,8 @@ fn set(
         return Err(Failure::Usage {
             what: "nothing to set".to_owned(),
             help: Some(
-                "name at least one of --host, --key, --mrenclave, --allow-simulated, --collateral, --min-epoch, \
-                 --volume-root, --freshness, --pin"
+                "name at least one of --host, --key, --token, --policy, --mrenclave, --allow-simulated, --collateral, \
+                 --min-epoch, --volume-root, --freshness, --pin"
                     .into(),
             ),
         });

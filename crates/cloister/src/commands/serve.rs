@@ -1,14 +1,17 @@
 //! `serve`: an enclave on this machine.
 
-use super::keys;
-use crate::arguments::{DeviceChoice, ServeArguments};
+use super::{keys, quoting, upgrade};
+use crate::arguments::{AuthorityArguments, DeviceChoice, ServeArguments};
 use crate::failure::Failure;
 use crate::output::{Paint, Printer};
 use crate::quantity::Digest;
 use crate::settings::default_state_path;
-use cloister_api::{Configuration, FreshnessSetting, KeyFingerprint};
+use cloister_api::{
+    Configuration, FreshnessSetting, ImageUpgrade, KeyFingerprint, TokenIssuer, token_principal,
+};
 use cloister_host::{
-    DeviceKind, DiskSettings, Exit, HostError, Launch, LogSink, VOLUME_NAME, install_signal_handlers,
+    DeviceKind, DiskSettings, Exit, HostError, Launch, LogSink, PROVIDER_CONFIGURATION, VOLUME_NAME,
+    install_signal_handlers,
 };
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -18,16 +21,19 @@ use std::time::Duration;
 
 /// Starts the enclave, says where it is, and serves until a signal comes.
 pub(crate) fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<(), Failure> {
-    let owners = arguments.owner.iter().map(|owner| keys::owner(owner)).collect::<Result<Vec<_>, _>>()?;
+    let authority = Authority::of(&arguments.authority)?;
     let image = image(arguments.image.as_deref(), &image_places())?;
     let sigstruct = arguments.sigstruct.clone().unwrap_or_else(|| image.with_extension("sigstruct"));
     let state = match &arguments.state {
         Some(state) => state.clone(),
         None => default_state_path()?,
     };
-    let configuration = serde_json::to_vec(&configuration(arguments, owners.clone()))
-        .map_err(|error| Failure::Internal(error.to_string()))?;
+    let adopt = arguments.adopt.as_deref().map(upgrade::adoption).transpose()?;
+    let configuration = Configuration { adopt, ..configuration(arguments, &authority) };
+    let configuration =
+        serde_json::to_vec(&configuration).map_err(|error| Failure::Internal(error.to_string()))?;
     let device = device(arguments.device);
+    let quoting = quoting::settings(&arguments.quoting, device, Path::new(PROVIDER_CONFIGURATION))?;
     let disk = disk(arguments, &state);
     let volume = disk.path.clone();
     let launch = Launch {
@@ -39,6 +45,7 @@ pub(crate) fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<(),
         configuration,
         disk,
         tpm: arguments.tpm.clone(),
+        quoting,
         log: LogSink::stderr(),
         grace: arguments.grace.0 + LAST_COMMIT,
         interference: None,
@@ -57,7 +64,8 @@ pub(crate) fn serve(arguments: &ServeArguments, printer: &Printer) -> Result<(),
         device: name(device),
         simulated_root: running.soft_root_fingerprint().map(Digest),
         volume,
-        owners,
+        owners: authority.owners,
+        operator: authority.operator,
     };
     printer.result(&ready, || ready.text(&state, printer.paint))?;
     ended(running.wait(), Stage::Serving)
@@ -83,7 +91,7 @@ fn ended(end: Result<Exit, HostError>, stage: Stage) -> Result<(), Failure> {
     Err(Failure::Enclave { what: why, help: None })
 }
 
-fn failure(error: HostError) -> Failure {
+pub(super) fn failure(error: HostError) -> Failure {
     let what = error.to_string();
     match error {
         HostError::Read { .. } | HostError::Sigstruct { .. } => Failure::usage(what),
@@ -105,15 +113,18 @@ fn failure(error: HostError) -> Failure {
                     .to_owned(),
             ),
         },
-        HostError::NoDevice(_) => Failure::Enclave {
+        HostError::NoDevice(_) | HostError::Load(_) => Failure::Enclave {
             what,
-            help: Some("--device soft runs the image without SGX, and SIMULATED".to_owned()),
+            help: Some(
+                "`cloister doctor --device sgx` says what is lacking; --device soft runs the image without SGX, and SIMULATED"
+                    .to_owned(),
+            ),
         },
         _ => Failure::Enclave { what, help: None },
     }
 }
 
-fn device(choice: DeviceChoice) -> DeviceKind {
+pub(super) fn device(choice: DeviceChoice) -> DeviceKind {
     match choice {
         DeviceChoice::Auto => DeviceKind::detect(),
         DeviceChoice::Soft => DeviceKind::Soft,
@@ -141,6 +152,8 @@ struct Ready {
     simulated_root: Option<Digest>,
     volume: PathBuf,
     owners: Vec<KeyFingerprint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator: Option<KeyFingerprint>,
 }
 
 impl Ready {
@@ -173,12 +186,12 @@ impl Ready {
 }
 
 /// Where an image is looked for: beside the program, then where the build puts it.
-fn image_places() -> Vec<PathBuf> {
+pub(super) fn image_places() -> Vec<PathBuf> {
     let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(IMAGE_NAME)));
     beside.into_iter().chain([Path::new("target/image").join(IMAGE_NAME)]).collect()
 }
 
-fn image(given: Option<&Path>, places: &[PathBuf]) -> Result<PathBuf, Failure> {
+pub(super) fn image(given: Option<&Path>, places: &[PathBuf]) -> Result<PathBuf, Failure> {
     let found = match given {
         Some(path) => path.is_file().then(|| path.to_owned()),
         None => places.iter().find(|place| place.is_file()).cloned(),
@@ -195,13 +208,47 @@ fn image(given: Option<&Path>, places: &[PathBuf]) -> Result<PathBuf, Failure> {
     })
 }
 
-fn configuration(arguments: &ServeArguments, owners: Vec<KeyFingerprint>) -> Configuration {
+/// Whom the enclave obeys, and what may follow its image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Authority {
+    owners: Vec<KeyFingerprint>,
+    operator: Option<KeyFingerprint>,
+    issuers: Vec<TokenIssuer>,
+    image_upgrade: ImageUpgrade,
+}
+
+impl Authority {
+    fn of(arguments: &AuthorityArguments) -> Result<Self, Failure> {
+        let issuers = super::upload::issuers(&arguments.issuers)?;
+        let keys = arguments.owner.iter().map(|owner| keys::named("--owner", owner));
+        let subjects = arguments.owner_tokens.iter().map(|owner| {
+            let name = &owner.issuer;
+            let issuer =
+                issuers.iter().find(|issuer| issuer.name == *name).ok_or_else(|| Failure::Usage {
+                    what: format!("--owner-token names the issuer '{name}', and no --issuer has this name"),
+                    help: Some(format!("add --issuer {name}=URL,audience=AUD")),
+                })?;
+            Ok(token_principal(&issuer.issuer, &owner.subject))
+        });
+        Ok(Self {
+            owners: keys.chain(subjects).collect::<Result<_, _>>()?,
+            operator: arguments.operator.as_deref().map(|key| keys::named("--operator", key)).transpose()?,
+            image_upgrade: arguments.image_upgrade.clone().unwrap_or_default(),
+            issuers,
+        })
+    }
+}
+
+fn configuration(arguments: &ServeArguments, authority: &Authority) -> Configuration {
     let default = Configuration::default();
     let cores =
         thread::available_parallelism().map_or(MIN_WORKERS, |n| u16::try_from(n.get()).unwrap_or(u16::MAX));
     Configuration {
         listen: arguments.listen.to_string(),
-        owners,
+        owners: authority.owners.clone(),
+        operator: authority.operator,
+        issuers: authority.issuers.clone(),
+        image_upgrade: authority.image_upgrade.clone(),
         workers: cores.max(MIN_WORKERS),
         max_connections: arguments.max_connections.unwrap_or(default.max_connections),
         max_concurrent_calls: arguments.max_calls.unwrap_or(default.max_concurrent_calls),
@@ -219,7 +266,7 @@ fn disk(arguments: &ServeArguments, state: &Path) -> DiskSettings {
 }
 
 /// An image boots in seconds; one with a large heap on a busy machine may take a while.
-const START_TIMEOUT: Duration = Duration::from_secs(120);
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// After the time for calls under way the enclave writes what it still has to keep.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
 const IMAGE_NAME: &str = "cloister.sgxs";
@@ -241,7 +288,23 @@ mod tests {
             simulated_root,
             volume: "/s/volume".into(),
             owners: vec![KeyFingerprint::from_hash([0xbb; 32])],
+            operator: None,
         }
+    }
+
+    #[test]
+    fn owners_are_keys_and_subjects_of_tokens() {
+        let (key, operator) = ("bb".repeat(32), "cc".repeat(32));
+        let issuer = "staff=https://id.example.com,audience=cloister";
+        let options = ["--owner", &key, "--owner-token", "staff=alice", "--operator", &operator];
+        let upgrade = ["--image-upgrade", "operator"];
+        let arguments = serve_arguments(&[&options[..], &["--issuer", issuer], &upgrade].concat());
+        let made = configuration(&arguments, &Authority::of(&arguments.authority).unwrap());
+        assert_eq!(made.owners, [key.parse().unwrap(), token_principal("https://id.example.com", "alice")]);
+        assert_eq!((made.operator, made.issuers.len()), (Some(operator.parse().unwrap()), 1));
+        assert_eq!(made.image_upgrade, ImageUpgrade::Operator);
+        let failure = Authority::of(&serve_arguments(&options).authority).unwrap_err().to_string();
+        assert!(failure.contains("the issuer 'staff'"), "{failure}");
     }
 
     #[test]
@@ -301,13 +364,16 @@ mod tests {
     #[test]
     fn options_reach_the_configuration() {
         let arguments = serve_arguments(&["--listen", "[::1]:9", "--grace", "3", "--max-calls", "5"]);
-        let made = configuration(&arguments, vec![KeyFingerprint::from_hash([1; 32])]);
+        let authority =
+            Authority { owners: vec![KeyFingerprint::from_hash([1; 32])], ..Authority::default() };
+        let made = configuration(&arguments, &authority);
         assert_eq!((made.listen.as_str(), made.grace_ms, made.max_concurrent_calls), ("[::1]:9", 3_000, 5));
         assert_eq!(made.max_connections, Configuration::default().max_connections);
         assert_eq!(made.owners.len(), 1);
         assert!(made.workers >= MIN_WORKERS);
         assert_eq!((made.freshness, made.accept_epoch), (FreshnessSetting::None, None));
-        let made = configuration(&serve_arguments(&["--tpm", "/dev/tpmrm0", "--accept-epoch", "41"]), vec![]);
+        let arguments = serve_arguments(&["--tpm", "/dev/tpmrm0", "--accept-epoch", "41"]);
+        let made = configuration(&arguments, &Authority::default());
         assert_eq!((made.freshness, made.accept_epoch), (FreshnessSetting::Tpm, Some(41)));
     }
 

@@ -1,7 +1,10 @@
 //! A verified session, with the client's errors in this program's words.
 
 mod errors;
+mod found;
 mod policy;
+mod proxied;
+mod upgrade;
 
 use super::input::Input;
 use super::keys;
@@ -14,20 +17,23 @@ use cloister_api::{
     VolumeStatistics,
 };
 use cloister_client::{
-    AppClaims, AppExpectation, Backup, BackupChunk, Client, ClientError, Collateral, DeployProgress,
-    Identity, LogStream, Policy, Run, RunOutput, Session, Stdin, Timeouts, VerificationReport, VolumeCheck,
+    AppExpectation, Backup, BackupChunk, Claims, Client, ClientError, Collateral, CollateralServer,
+    DeployProgress, Identity, LogStream, Policy, Run, RunOutput, Session, Stdin, Timeouts,
+    VerificationReport, VolumeCheck,
 };
 use errors::{Phase, failure, unconnected};
-use policy::{endpoint, policy, policy_of_caller};
+use policy::{endpoint, names, policy, policy_of_caller};
+pub(crate) use proxied::Proxied;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+pub(crate) use upgrade::OwnEnclave;
 
 /// Who asks, of whom.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target<'a> {
-    /// An owner, who needs a key.
+    /// An owner or the operator, who needs a key or a token.
     Owner,
     /// A caller of this app, whose code may be pinned.
     App(&'a AppName),
@@ -43,7 +49,7 @@ pub(crate) struct Connection {
 /// What came of looking at an enclave.
 #[derive(Debug)]
 pub(crate) enum Appraisal {
-    Accepted(VerificationReport, Shown),
+    Accepted(VerificationReport, Box<Shown>),
     Refused(VerificationReport, Failure),
 }
 
@@ -52,7 +58,7 @@ pub(crate) enum Appraisal {
 pub(crate) struct Shown {
     /// As it is now; `None` where the enclave keeps nothing.
     pub(crate) volume: Option<VolumeState>,
-    pub(crate) apps: Vec<AppClaims>,
+    pub(crate) claims: Option<Claims>,
     /// Of this session, DER.
     pub(crate) certificate: Vec<u8>,
     /// What the app that was asked for shows in it, as claimed, by number.
@@ -62,14 +68,14 @@ pub(crate) struct Shown {
 impl Connection {
     /// Connects and verifies. Where no image is pinned, nothing is connected to.
     pub(crate) async fn open(settings: &Settings, target: Target<'_>) -> Result<Self, Failure> {
-        if settings.mrenclave.is_empty() {
+        if settings.accepts_nothing() {
             return Err(Failure::Unpinned { host: settings.host.to_string() });
         }
         let (policy, identity) = match target {
-            Target::Owner => (policy(settings), Some(owner_identity(settings)?)),
+            Target::Owner => (policy(settings), owner_identity(settings)?),
             Target::App(app) => {
                 let identity = settings.key.as_deref().map(keys::identity).transpose()?;
-                (policy_of_caller(settings, app), identity)
+                (policy_of_caller(settings, app)?, identity)
             }
         };
         let session = client(settings, policy, identity)?
@@ -80,31 +86,40 @@ impl Connection {
     }
 
     /// Connects and verifies, and keeps the report also where the enclave is refused. With an app, under the app's own
-    /// host name, so that its certificate has to show what concerns the app too.
+    /// host name, so that its certificate has to show what concerns the app too. Against what this service
+    /// has, where one is named, and not what the settings name or the enclave offers.
     pub(crate) async fn appraise(
         settings: &Settings,
         app: Option<(&AppName, AppExpectation)>,
+        pccs: Option<CollateralServer>,
     ) -> Result<Appraisal, Failure> {
         let identity = settings.key.as_deref().map(keys::identity).transpose()?;
         let mut policy = policy(settings);
         let asked = app.as_ref().map(|(name, _)| *name);
-        let endpoint = endpoint(&settings.host, asked);
-        if let Some((name, expected)) = app {
-            let code_hash = settings.code_hash(name).map(|hash| hash.0);
-            policy.apps.insert(name.clone(), AppExpectation { code_hash, ..expected });
+        if let (Some(named), Some(name)) = (&settings.policy, asked) {
+            names(named, name, settings)?;
         }
-        match client(settings, policy, identity)?.connect(&endpoint).await {
+        let endpoint = endpoint(&settings.host, asked);
+        if let (Some((name, expected)), None) = (app, &settings.policy) {
+            let code = settings.code_hash(name).map(|hash| hash.0).into();
+            policy.apps.insert(name.clone(), AppExpectation { code, ..expected });
+        }
+        let mut client = client(settings, policy, identity)?;
+        if let Some(server) = pccs {
+            client = client.with_collateral_server(server);
+        }
+        match client.connect(&endpoint).await {
             Ok(session) => {
                 let volume = session.volume();
                 let state =
                     volume.map(|state| VolumeState { epoch: state.epoch, root: hex::encode(state.root) });
                 let shown = Shown {
                     volume: state,
-                    apps: session.claims().apps.clone(),
+                    claims: Some(session.claims().clone()),
                     certificate: session.certificate().to_vec(),
                     values: asked.map(|app| values(&session, app)).unwrap_or_default(),
                 };
-                Ok(Appraisal::Accepted(session.report().clone(), shown))
+                Ok(Appraisal::Accepted(session.report().clone(), Box::new(shown)))
             }
             Err(ClientError::Refused(refused)) => {
                 let report = (*refused.report).clone();
@@ -120,14 +135,16 @@ impl Connection {
         upload: Upload,
         progress: &mut Progress,
     ) -> Result<AppDescription, Failure> {
-        let Upload { name, contents, settings } = upload;
+        let Upload { name, contents, settings, endorsements } = upload;
         let report = |step| match step {
             DeployProgress::Uploaded { sent, total } => progress.uploaded(sent, total),
             DeployProgress::Enclave(event) => progress.event(&event),
         };
         let result = match mode {
             Mode::Deploy => self.session.deploy(&name, contents, &settings, report).await,
-            Mode::Replace => self.session.replace(&name, contents, &settings, report).await,
+            Mode::Replace => {
+                self.session.replace_endorsed(&name, contents, &settings, &endorsements, report).await
+            }
         };
         result.map_err(|error| self.failed(error))
     }
@@ -247,23 +264,44 @@ fn client(settings: &Settings, policy: Policy, identity: Option<Identity>) -> Re
     if let Some(identity) = identity {
         client = client.with_identity(identity);
     }
-    if let Some(path) = &settings.collateral {
+    if let Some(path) = &settings.token {
+        client = client.with_token(keys::token(path)?);
+    }
+    if let Some(named) = &settings.policy
+        && let Some(server) = named.collateral_server()?
+    {
+        client = client.with_collateral_server(server);
+    }
+    if let Some(path) = settings.collateral() {
         client = client.with_collateral(collateral(path)?);
     }
     Ok(client)
 }
 
-fn owner_identity(settings: &Settings) -> Result<Identity, Failure> {
+/// The quote that the enclave presents. Nothing of it is verified.
+pub(super) async fn presented_quote(settings: &Settings) -> Result<Vec<u8>, Failure> {
+    let presented = client(settings, policy(settings), None)?.present(&endpoint(&settings.host, None)).await;
+    presented.map(|evidence| evidence.quote).map_err(|error| unconnected(error, settings))
+}
+
+/// The key of an owner; none is needed beside a token.
+fn owner_identity(settings: &Settings) -> Result<Option<Identity>, Failure> {
     if let Some(key) = &settings.key {
-        return keys::identity(key);
+        return keys::identity(key).map(Some);
+    }
+    if settings.token.is_some() {
+        return Ok(None);
     }
     let usual = default_key_path()?;
     if usual.is_file() {
-        return keys::identity(&usual);
+        return keys::identity(&usual).map(Some);
     }
     Err(Failure::Usage {
         what: format!("this needs an owner's key, and none was named nor is at {}", usual.display()),
-        help: Some("name one with --key FILE; `cloister keygen` makes one".to_owned()),
+        help: Some(
+            "name one with --key FILE, which `cloister keygen` makes, or a token with --token FILE"
+                .to_owned(),
+        ),
     })
 }
 

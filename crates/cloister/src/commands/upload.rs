@@ -1,12 +1,13 @@
 //! What `deploy` and `replace` send, made from their arguments.
 
-use crate::arguments::{DeployArguments, EnvironmentArgument, LimitArguments};
+use crate::arguments::{AppArguments, DeployArguments, EnvironmentArgument, IssuerArgument, LimitArguments};
 use crate::failure::{Failure, FileAction};
 use crate::quantity::Size;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use cloister_api::{
-    AppName, DeploySettings, EnvironmentVariable, Limits, MAX_QUOTE_ROOTS, MAX_SETTINGS, NetworkPolicy,
+    AppName, CallerPolicy, DeploySettings, Endorsement, EnvironmentVariable, Limits, MAX_QUOTE_ROOTS,
+    MAX_SETTINGS, NetworkPolicy, TokenIssuer, check_issuers,
 };
 use cloister_client::{Tree, TreeError};
 use std::fs::File;
@@ -26,6 +27,8 @@ pub(crate) struct Upload {
     pub(crate) name: AppName,
     pub(crate) contents: cloister_client::Upload,
     pub(crate) settings: DeploySettings,
+    /// Of a replacement.
+    pub(crate) endorsements: Vec<Endorsement>,
 }
 
 impl Upload {
@@ -35,20 +38,8 @@ impl Upload {
             Some(name) => name.clone(),
             None => name_of(&arguments.file)?,
         };
-        let here = |name: &str| std::env::var(name).ok();
-        let (files, network) = (&arguments.files, &arguments.network);
-        let settings = DeploySettings {
-            limits: limits(&arguments.limits),
-            environment: variables("--env", &arguments.environment, here)?,
-            config: variables("--config-var", &arguments.config_var, here)?,
-            directories: files.directories.iter().map(|argument| argument.0.clone()).collect(),
-            network: NetworkPolicy::new(network.allow.clone())
-                .map_err(|error| Failure::usage(error.to_string()))?,
-            roots: network.roots.as_deref().map(roots).transpose()?.unwrap_or_default(),
-            quote_roots: quote_roots(&network.quote_roots)?,
-            configure_with: arguments.configure_with.clone(),
-            assets_at: files.assets.as_ref().and_then(|assets| assets.at.clone()),
-        };
+        let files = &arguments.app.files;
+        let settings = settings(&arguments.app)?;
         let encoded = serde_json::to_vec(&settings).map_err(|e| Failure::Internal(e.to_string()))?;
         if encoded.len() > MAX_SETTINGS {
             return Err(Failure::usage(format!(
@@ -62,8 +53,52 @@ impl Upload {
             files: files.files.as_deref().map(tree).transpose()?,
             assets: files.assets.as_ref().map(|assets| tree(&assets.directory)).transpose()?,
         };
-        Ok(Self { name, contents, settings })
+        Ok(Self { name, contents, settings, endorsements: Vec::new() })
     }
+}
+
+/// What the options decide about an app.
+pub(crate) fn settings(arguments: &AppArguments) -> Result<DeploySettings, Failure> {
+    let here = |name: &str| std::env::var(name).ok();
+    let AppArguments { files, network, access, .. } = arguments;
+    let wrong = |error: &dyn std::fmt::Display| Failure::usage(error.to_string());
+    let callers = CallerPolicy::new(access.callers.clone()).map_err(|error| wrong(&error))?;
+    let issuers = issuers(&access.issuers)?;
+    if let Some(unknown) = callers.issuers().into_iter().find(|name| !names(&issuers, name)) {
+        return Err(Failure::Usage {
+            what: format!("--caller names the issuer '{unknown}', and no --issuer has this name"),
+            help: Some(format!("add --issuer {unknown}=URL,audience=AUD")),
+        });
+    }
+    Ok(DeploySettings {
+        limits: limits(&arguments.limits),
+        environment: variables("--env", &arguments.environment, here)?,
+        config: variables("--config-var", &arguments.config_var, here)?,
+        directories: files.directories.iter().map(|argument| argument.0.clone()).collect(),
+        network: NetworkPolicy::new(network.allow.clone()).map_err(|error| wrong(&error))?,
+        roots: network.roots.as_deref().map(roots).transpose()?.unwrap_or_default(),
+        quote_roots: quote_roots(&network.quote_roots)?,
+        configure_with: arguments.configure_with.clone(),
+        assets_at: files.assets.as_ref().and_then(|assets| assets.at.clone()),
+        callers,
+        issuers,
+        upgrade: access.upgrade.clone().unwrap_or_default(),
+    })
+}
+
+/// The issuers of these options, with their certificates.
+pub(crate) fn issuers(arguments: &[IssuerArgument]) -> Result<Vec<TokenIssuer>, Failure> {
+    let with_roots = |argument: &IssuerArgument| {
+        let roots = argument.roots.as_deref().map(roots).transpose()?.unwrap_or_default();
+        Ok(TokenIssuer { roots, ..argument.issuer.clone() })
+    };
+    let issuers = arguments.iter().map(with_roots).collect::<Result<Vec<_>, Failure>>()?;
+    check_issuers(&issuers).map_err(|error| Failure::usage(format!("--issuer: {error}")))?;
+    Ok(issuers)
+}
+
+fn names(issuers: &[TokenIssuer], name: &str) -> bool {
+    issuers.iter().any(|issuer| issuer.name == name)
 }
 
 /// A valid name from the name of a file: lower case, and each run of other characters a single `-`.
@@ -120,7 +155,8 @@ pub(crate) fn variables(
     Ok(variables)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+/// The component in this file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut wasm = Vec::new();
     let file = File::open(path).map_err(unreadable(path))?;
     file.take(MAX_COMPONENT + 1).read_to_end(&mut wasm).map_err(unreadable(path))?;
@@ -135,7 +171,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// A directory whose files are uploaded. An empty one is a mistake: a bundle cannot tell it from none.
-fn tree(directory: &Path) -> Result<Tree, Failure> {
+pub(crate) fn tree(directory: &Path) -> Result<Tree, Failure> {
     let tree = Tree::list(directory).map_err(failed)?;
     if tree.files() == 0 {
         return Err(Failure::usage(format!("there are no files in {}", directory.display())));
@@ -187,7 +223,7 @@ fn pem_certificates(path: &Path, text: &[u8]) -> Result<Vec<String>, Failure> {
     Ok(certificates)
 }
 
-fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Failure {
+pub(crate) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Failure {
     |source| Failure::File { action: FileAction::Read, path: path.to_owned(), source }
 }
 
@@ -201,6 +237,7 @@ const DER_SEQUENCE: u8 = 0x30;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::AccessArguments;
     use crate::quantity::{Fuel, Span};
 
     #[test]
@@ -261,6 +298,30 @@ mod tests {
         assert_eq!(pairs, [("A", "1"), ("HERE", "value"), ("B", "")]);
         assert!(variables("--env", &parse(&["GONE"]), here).unwrap_err().to_string().contains("GONE"));
         assert!(variables("--env", &parse(&["A=1", "A=2"]), here).unwrap_err().to_string().contains("twice"));
+    }
+
+    #[test]
+    fn issuers_have_their_certificates_and_are_named_by_rules() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, pem::encode(&pem::Pem::new("CERTIFICATE", vec![1, 2, 3]))).unwrap();
+        let issuer = |name: &str| -> IssuerArgument {
+            format!("{name}=https://i,audience=x,roots={}", path.display()).parse().unwrap()
+        };
+        let with = |callers: &[&str], issuers: Vec<IssuerArgument>| {
+            let callers = callers.iter().map(|rule| rule.parse().unwrap()).collect();
+            let access = AccessArguments { callers, issuers, upgrade: None };
+            settings(&AppArguments { access, ..AppArguments::default() })
+        };
+        let made = with(&["*=token:staff/nurse", "@web=public"], vec![issuer("staff")]).unwrap();
+        assert_eq!(
+            (made.issuers[0].roots.as_slice(), made.callers.rules().len()),
+            (&["AQID".to_owned()][..], 2)
+        );
+        let failure = with(&["*=token:staff"], vec![issuer("other")]).unwrap_err().to_string();
+        assert!(failure.contains("the issuer 'staff'"), "{failure}");
+        let failure = with(&[], vec![issuer("a"), issuer("a")]).unwrap_err().to_string();
+        assert!(failure.contains("two issuers have the name 'a'"), "{failure}");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::{Paint, counted_files, counted_keys, printable, table};
 use crate::quantity::{Size, elapsed, grouped};
 use cloister_api::{
-    AppDescription, ConfigurationState, ExportDescription, ExtensionDescription, FunctionCounters,
-    KeyDescription, NetworkPolicy, StorageUsage,
+    AppDescription, CallerPolicy, ConfigurationState, ExportDescription, ExtensionDescription,
+    FunctionCounters, KeyDescription, NetworkPolicy, StorageUsage, Upgrade,
 };
 use std::fmt::Write as _;
 
@@ -75,6 +75,13 @@ pub(crate) fn description(app: &AppDescription, paint: Paint) -> String {
     if !app.imports.is_empty() {
         field("imports", &app.imports.join("\n               "));
     }
+    text.push_str(&access(&app.callers, &app.upgrade));
+    text.push_str(&issuers(app.issuers.iter().map(|issuer| ShownIssuer {
+        name: &issuer.name,
+        url: &issuer.issuer,
+        audience: &issuer.audience,
+        roles_claim: &issuer.roles_claim,
+    })));
     text.push_str(&network(&app.network, paint));
     text.push_str(&keys(&app.keys));
     text.push_str("functions\n");
@@ -113,6 +120,45 @@ pub(crate) fn deployed(app: &AppDescription, verb: &str, paint: Paint) -> String
     }
     for export in app.exports.iter().filter(|export| export.not_callable.is_none()) {
         let _ = writeln!(text, "  {}", printable(&signature(export)));
+    }
+    text
+}
+
+/// Who may ask an app for what, one rule a line, and what may take its place.
+pub(crate) fn access(callers: &CallerPolicy, upgrade: &Upgrade) -> String {
+    let mut lines: Vec<String> = callers.rules().iter().map(ToString::to_string).collect();
+    if lines.is_empty() {
+        lines.push("everybody may ask for everything".to_owned());
+    }
+    let mut text = format!("  callers      {}\n", lines.join("\n               "));
+    match upgrade {
+        Upgrade::Owner => text.push_str("  upgrade      by its owner\n"),
+        Upgrade::Frozen => text.push_str("  upgrade      frozen: no other code gets its data\n"),
+        Upgrade::Endorsed { threshold, keys } => {
+            let _ = write!(text, "  upgrade      by its owner, endorsed by {threshold} of");
+            keys.iter().for_each(|key| {
+                let _ = write!(text, "\n               {key}");
+            });
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// What is shown of an issuer of tokens.
+pub(crate) struct ShownIssuer<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) url: &'a str,
+    pub(crate) audience: &'a str,
+    pub(crate) roles_claim: &'a str,
+}
+
+/// Issuers whose tokens are accepted, one a line; nothing where there are none.
+pub(crate) fn issuers<'a>(issuers: impl Iterator<Item = ShownIssuer<'a>>) -> String {
+    let mut text = String::new();
+    for ShownIssuer { name, url, audience, roles_claim } in issuers {
+        let line = format!("{name}: {url}, audience {audience}, roles in {roles_claim}");
+        let _ = writeln!(text, "  issuer       {}", printable(&line));
     }
     text
 }

@@ -1,7 +1,8 @@
 use super::*;
 use cloister_api::{
-    AppDescription, AppSummary, AssetsDescription, ConfigurationState, Directory, ExportDescription,
-    ExtensionDescription, FunctionCounters, KeyDescription, Limits, NetworkPolicy, ParameterDescription,
+    AppDescription, AppSummary, AssetsDescription, CallerPolicy, ConfigurationState, Directory,
+    ExportDescription, ExtensionDescription, FunctionCounters, KeyDescription, KeyFingerprint, Limits,
+    NetworkPolicy, ParameterDescription, TokenIssuer, Upgrade,
 };
 use std::collections::BTreeMap;
 
@@ -31,6 +32,9 @@ fn app() -> AppDescription {
         sends_plaintext: false,
         roots: None,
         quote_roots: None,
+        callers: CallerPolicy::default(),
+        issuers: vec![],
+        upgrade: Upgrade::Owner,
         configuration: ConfigurationState::NotNeeded,
         configure_with: None,
         extensions: vec![],
@@ -84,7 +88,8 @@ fn a_description_shows_functions_limits_and_counters() {
          native code  64 KiB, compiled in 20.0 ms\n  \
          limits       fuel 10,000,000, memory 64 MiB, time 30.00 s, result 1 MiB, log 64 KiB, storage 256 MiB, \
          files 10,000\n  storage      1 file (8 KiB) and 1,200 keys (30 KiB)\n  \
-         environment  KEY (values are secret)\n  imports      wasi:random/random@0.2.0\n  network      none: it opens no connections\n\
+         environment  KEY (values are secret)\n  imports      wasi:random/random@0.2.0\n  \
+         callers      everybody may ask for everything\n  upgrade      by its owner\n  network      none: it opens no connections\n\
          functions\n  greet(name: string) -> string\n      \
          2 calls, 1 errors; fuel 1,000 to 3,000, mean 2,000; time 10 µs to 2.0 ms, mean 1.0 ms\n  ping()\n  open() -> own<file>\n      cannot be called: it returns a resource\n\
          all calls\n  2 calls, 1 errors; fuel 1,000 to 3,000, mean 2,000; time 10 µs to 2.0 ms, mean 1.0 ms\n",
@@ -92,6 +97,34 @@ fn a_description_shows_functions_limits_and_counters() {
         "cd".repeat(32)
     );
     assert_eq!(description(&app(), Paint::PLAIN), expected);
+}
+
+#[test]
+fn a_description_shows_who_may_call_and_what_may_follow() {
+    let key = KeyFingerprint::from_hash([7; 32]);
+    let issuer = TokenIssuer {
+        name: "staff".into(),
+        issuer: "https://id.example.com".into(),
+        audience: "app\x1b".into(),
+        roles_claim: "groups".into(),
+        jwks: None,
+        roots: vec![],
+    };
+    let app = AppDescription {
+        callers: CallerPolicy::new(vec!["*=owner".parse().unwrap(), "greet=token:staff".parse().unwrap()])
+            .unwrap(),
+        issuers: vec![issuer],
+        upgrade: Upgrade::endorsed(1, vec![key]).unwrap(),
+        ..app()
+    };
+    let text = description(&app, Paint::PLAIN);
+    let expected = format!(
+        "  callers      *=owner\n               greet=token:staff\n  upgrade      by its owner, endorsed by 1 of\n               {key}\n  \
+         issuer       staff: https://id.example.com, audience app\\u{{1b}}, roles in groups\n"
+    );
+    assert!(text.contains(&expected), "{text}");
+    let frozen = description(&AppDescription { upgrade: Upgrade::Frozen, ..app }, Paint::PLAIN);
+    assert!(frozen.contains("  upgrade      frozen: no other code gets its data\n"), "{frozen}");
 }
 
 #[test]

@@ -62,6 +62,11 @@ pub(super) fn check(path: &Path, wasm: &[u8]) -> Result<Checked, BuildError> {
     Ok(Checked { size: wasm.len() as u64, code_hash: hex::encode(Sha256::digest(wasm)), imports, exports })
 }
 
+/// The full names of the functions that a component exports, as calls and rules of callers name them.
+pub(crate) fn export_names(path: &Path, wasm: &[u8]) -> Result<Vec<String>, BuildError> {
+    Ok(check(path, wasm)?.exports.into_iter().map(|export| export.name).collect())
+}
+
 /// The names of all imports, all of which the image serves.
 fn imports(path: &Path, resolve: &Resolve, world: &World) -> Result<Vec<String>, BuildError> {
     let served = Served::new()?;

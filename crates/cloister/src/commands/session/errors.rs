@@ -1,7 +1,7 @@
 //! The client's errors in this program's words.
 
 use crate::failure::{Failure, HOW_TO_PIN};
-use crate::settings::Settings;
+use crate::settings::{NamedPolicy, Settings};
 use cloister_client::{Check, ClientError, Outcome, VerificationReport};
 
 /// How far the session was when it failed.
@@ -13,13 +13,21 @@ pub(super) enum Phase {
 
 /// A failure before the session was verified.
 pub(super) fn unconnected(error: ClientError, settings: &Settings) -> Failure {
-    let pinned = !settings.mrenclave.is_empty();
+    let pinned = !settings.accepts_nothing();
     match failure(error, &settings.host.to_string(), Phase::Connecting) {
+        Failure::Refused { host, reasons, .. } if settings.policy.is_some() => {
+            Failure::Refused { host, reasons, help: settings.policy.as_ref().map(by_file) }
+        }
         Failure::Refused { host, reasons, .. } if !pinned => {
             Failure::Refused { host, reasons, help: Some(HOW_TO_PIN.to_owned()) }
         }
         other => other,
     }
+}
+
+fn by_file(named: &NamedPolicy) -> String {
+    let path = named.path.display();
+    format!("{path} decides what is accepted; `cloister policy explain {path}` says it in words")
 }
 
 /// The failure of what the client reports.
@@ -58,6 +66,12 @@ pub(super) fn failure(error: ClientError, host: &str, phase: Phase) -> Failure {
         ClientError::UnexpectedResponse(_) | ClientError::ResponseTooLarge { .. } => {
             Failure::Protocol { host: host(), reason: error.to_string() }
         }
+        ClientError::Token => Failure::Usage {
+            what: error.to_string(),
+            help: Some(
+                "--token FILE, or the profile, names a file with the token and nothing else".to_owned(),
+            ),
+        },
         ClientError::RequestTooLarge { .. } | ClientError::ServerName(_) | ClientError::Identity(_) => {
             Failure::usage(error.to_string())
         }
@@ -141,6 +155,7 @@ mod tests {
             (ClientError::RequestTooLarge { what: "x", length: 2, limit: 1 }, Phase::Request, Exit::Usage),
             (ClientError::ServerName(text()), Phase::Connecting, Exit::Usage),
             (ClientError::Identity(text()), Phase::Connecting, Exit::Usage),
+            (ClientError::Token, Phase::Connecting, Exit::Usage),
             (ClientError::Randomness, Phase::Connecting, Exit::Internal),
         ] {
             let shown = error.to_string();

@@ -1,12 +1,16 @@
-//! What is accepted, from options and profile.
+//! What is accepted: by a policy file, or by options and profile.
 
-use crate::settings::{Host, Settings};
+use crate::failure::Failure;
+use crate::settings::{Host, NamedPolicy, Settings};
 use cloister_api::AppName;
 use cloister_client::{ConfigurationDemand, Endpoint, Measurement, Policy, TrustAnchor};
 use std::net::IpAddr;
 
 /// The enclaves that are accepted, whatever their apps are.
 pub(super) fn policy(settings: &Settings) -> Policy {
+    if let Some(named) = &settings.policy {
+        return named.file.policy.clone();
+    }
     let anchor = match settings.simulated_root {
         Some(root) => TrustAnchor::Simulated { root_fingerprint: root.0 },
         None => TrustAnchor::Intel,
@@ -18,16 +22,40 @@ pub(super) fn policy(settings: &Settings) -> Policy {
     policy
 }
 
-/// The same for whoever is about to call this app, whose code may be pinned. One that awaits its configuration is
+/// The same for whoever is about to call this app, whose code may be pinned, and which a policy file has to name. One that awaits its configuration is
 /// accepted, since the call may be the one that configures it: any other call is refused by the enclave, which says so.
-pub(super) fn policy_of_caller(settings: &Settings, app: &AppName) -> Policy {
+pub(super) fn policy_of_caller(settings: &Settings, app: &AppName) -> Result<Policy, Failure> {
     let policy = policy(settings);
-    match settings.code_hash(app) {
+    if let Some(named) = &settings.policy {
+        names(named, app, settings)?;
+        return Ok(policy);
+    }
+    Ok(match settings.code_hash(app) {
         Some(hash) => {
             policy.with_app(app.clone(), hash.0).with_configuration(app.clone(), ConfigurationDemand::Any)
         }
         None => policy,
+    })
+}
+
+/// A policy file says nothing of an app that it does not name, so that nothing is sent to it.
+pub(super) fn names(named: &NamedPolicy, app: &AppName, settings: &Settings) -> Result<(), Failure> {
+    if named.file.policy.apps.contains_key(app) {
+        return Ok(());
     }
+    let known = named.file.policy.apps.keys().map(AppName::as_str);
+    let near = crate::failure::near(app.as_str(), known);
+    let path = named.path.display();
+    Err(Failure::Refused {
+        host: settings.host.to_string(),
+        reasons: vec![format!("the policy file {path} says nothing of an app {app}")],
+        help: Some(match near.first() {
+            Some(near) => format!(
+                "did you mean {near}? A table [apps.{app}] in the file would say what you accept of it"
+            ),
+            None => format!("a table [apps.{app}] in the file says what you accept of it"),
+        }),
+    })
 }
 
 /// An address has no labels to put the app's name before, so an app behind one is asked for below `localhost`.
@@ -46,7 +74,7 @@ mod tests {
     use crate::arguments::GlobalArguments;
     use crate::profile::Profile;
     use crate::quantity::Digest;
-    use cloister_client::FreshnessDemand;
+    use cloister_client::{Accepted, FreshnessDemand};
 
     fn settings(global: &GlobalArguments) -> Settings {
         Settings::merge(global, Profile::default()).unwrap()
@@ -72,11 +100,11 @@ mod tests {
             ..GlobalArguments::default()
         };
         let app: AppName = "hello".parse().unwrap();
-        let made = policy_of_caller(&settings(&global), &app);
+        let made = policy_of_caller(&settings(&global), &app).unwrap();
         assert_eq!(made.anchor, TrustAnchor::Simulated { root_fingerprint: [3; 32] });
         assert_eq!(made.mrenclave, Measurement::Exactly(vec![[1; 32], [2; 32]]));
         let expected = &made.apps[&app];
-        assert_eq!(expected.code_hash, Some([4; 32]));
+        assert_eq!(expected.code, Accepted::OneOf(vec![[4; 32]]));
         assert_eq!(expected.configuration, ConfigurationDemand::Any);
         assert_eq!((made.minimum_epoch, made.volume_root), (Some(9), Some([5; 32])));
         assert_eq!(made.freshness, FreshnessDemand::Tpm { identity: None });
