@@ -42,3 +42,21 @@ pub fn code_hash(wasm: &[u8]) -> [u8; 32] {
 pub fn name(text: &str) -> AppName {
     text.parse().expect("the name is valid")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmparser::{Validator, WasmFeatures};
+
+    #[test]
+    fn guests_are_valid_components() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let texts = files.filter(|path| path.extension().is_some_and(|extension| extension == "wat"));
+        for path in texts {
+            let wasm = guest(path.file_stem().unwrap().to_str().unwrap());
+            let valid = Validator::new_with_features(WasmFeatures::all()).validate_all(&wasm);
+            valid.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+    }
+}

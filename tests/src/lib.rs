@@ -4,15 +4,24 @@
 //! skipped.
 #![forbid(unsafe_code)]
 
+pub mod attacker;
+mod browser;
+mod diverter;
 mod enclave;
 mod guests;
+mod issuer;
+mod local_proxy;
 mod machine;
 mod raw;
 pub mod tls_servers;
 mod tpm;
 
+pub use browser::Browser;
+pub use diverter::Diverter;
 pub use enclave::{Enclave, Setup, image, shared, sigstruct};
 pub use guests::{code_hash, example, guest, name, platform_guest};
+pub use issuer::{Issuer, TokenSignature, seconds_from_now};
+pub use local_proxy::LocalProxy;
 pub use machine::{Machine, error, status};
 pub use raw::{RawTls, exchange};
 pub use tpm::SoftTpm;

@@ -198,16 +198,17 @@ fn serve(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = cloister(folder);
     command
         .args(["serve", "--format", "json", "--device", "soft", "--listen", "127.0.0.1:0", "--grace", "5"])
-        .arg("--image")
-        .arg(given("CLOISTER_IMAGE"))
-        .arg("--sigstruct")
-        .arg(given("CLOISTER_SIGSTRUCT"))
         .arg("--state")
         .arg(folder.join("state"))
         .arg("--owner")
         .arg(&key)
         .args(arguments)
         .stdout(Stdio::piped());
+    // The image under test, unless the arguments name another.
+    if !arguments.contains(&"--image") {
+        command.arg("--image").arg(given("CLOISTER_IMAGE"));
+        command.arg("--sigstruct").arg(given("CLOISTER_SIGSTRUCT"));
+    }
     command
 }
 

@@ -3,11 +3,12 @@
 #![forbid(unsafe_code)]
 
 use cloister_api::{
-    AppDescription, AppList, AppSummary, AssetsDescription, CallResponse, CheckEvent, Code,
-    ConfigurationState, DeployEvent, DeploySettings, Directory, EgressLog, EgressRequest,
+    AppDescription, AppList, AppSummary, AssetsDescription, CallResponse, CallerPolicy, CheckEvent, Code,
+    ConfigurationState, DeployEvent, DeploySettings, Directory, EgressLog, EgressRequest, Endorsement,
     EnvironmentVariable, EvidenceRequest, EvidenceResponse, ExportDescription, ExtensionDescription,
-    FreshnessSetting, FunctionCounters, KeyDescription, Limits, NetworkPolicy, ParameterDescription, Problem,
-    Removal, RunEnd, RunRequest, StorageUsage, Trap, TrapFrame, VolumeState, VolumeStatistics,
+    FreshnessSetting, FunctionCounters, HandOver, HandOverOffer, HandOverRequest, KeyDescription, Limits,
+    NetworkPolicy, ParameterDescription, Problem, Removal, RunEnd, RunRequest, StorageUsage, TokenIssuer,
+    Trap, TrapFrame, Upgrade, VolumeAdoption, VolumeState, VolumeStatistics,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -273,6 +274,7 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
     let problem = || Problem::new(Code::Internal, "d");
     let full = problem().with_suggestions(vec!["s".into()]).with_trap(trap.clone());
     let hash = || "00".repeat(32);
+    let text = || "MAA=".to_owned();
     let summary =
         AppSummary { name: "a".parse().expect("a name"), code_hash: hash(), size: 1, owner: hash() };
     let parameter = ParameterDescription { name: "p".into(), ty: "u8".into() };
@@ -293,6 +295,16 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
         uses: [("encrypt".to_owned(), 1)].into(),
     };
     let gone = KeyDescription { kind: None, in_memory: false, persisted: false, ..key.clone() };
+    let callers = CallerPolicy::new(vec!["@run=owner".parse().expect("a rule")]).expect("a policy");
+    let issuer = TokenIssuer {
+        name: "i".into(),
+        issuer: "https://i".into(),
+        audience: "a".into(),
+        roles_claim: "roles".into(),
+        jwks: Some("https://i/keys".into()),
+        roots: vec!["MAA=".into()],
+    };
+    let plain = TokenIssuer { jwks: None, roots: Vec::new(), ..issuer.clone() };
     let app = AppDescription {
         summary: summary.clone(),
         wit: String::new(),
@@ -304,6 +316,9 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
         sends_plaintext: false,
         roots: Some(hash()),
         quote_roots: Some(hash()),
+        callers: callers.clone(),
+        issuers: vec![issuer.clone()],
+        upgrade: Upgrade::Frozen,
         configuration: ConfigurationState::Awaited,
         configure_with: Some("f".into()),
         extensions: vec![extension.clone()],
@@ -329,6 +344,9 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
         quote_roots: vec!["MAA=".into()],
         configure_with: Some("f".into()),
         assets_at: Some("/a".into()),
+        callers,
+        issuers: vec![issuer.clone()],
+        upgrade: Upgrade::Frozen,
         ..DeploySettings::default()
     };
     let run = RunRequest { arguments: vec!["a".into()], environment: vec![variable.clone()] };
@@ -384,6 +402,21 @@ fn examples() -> Vec<(&'static str, Vec<Value>)> {
         ("EnvironmentVariable", vec![json!(variable)]),
         ("DeploySettings", vec![json!(settings)]),
         ("Directory", vec![json!(directory)]),
+        ("TokenIssuer", vec![json!(issuer), json!(plain)]),
+        ("HandOverOffer", vec![json!(HandOverOffer { version: 1, target_info: text(), key: hash() })]),
+        ("HandOverRequest", vec![json!(HandOverRequest { version: 1, report: text(), key: hash() })]),
+        ("HandOver", vec![json!(HandOver { version: 1, report: text(), volume: hash(), sealed: text() })]),
+        (
+            "VolumeAdoption",
+            vec![json!(VolumeAdoption {
+                version: 1,
+                volume: hash(),
+                from: hash(),
+                to: hash(),
+                adoption: text()
+            })],
+        ),
+        ("Endorsement", vec![json!(Endorsement { key: "MAA=".into(), signature: "MAA=".into() })]),
         ("AssetsDescription", vec![json!(assets)]),
         ("ExtensionDescription", vec![json!(extension)]),
         ("KeyDescription", vec![json!(key), json!(gone)]),

