@@ -41,6 +41,7 @@ impl RawTls {
         configuration.alpn_protocols = vec![protocol.to_vec()];
         let name = ServerName::try_from(server_name.to_owned()).map_err(io::Error::other)?;
         let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
         TlsConnector::from(Arc::new(configuration)).connect(name, stream).await.map(Self)
     }
 
