@@ -76,9 +76,16 @@ impl Settings {
         named.or(self.collateral.as_deref())
     }
 
-    /// Whether a code hash was given for no app in particular.
-    pub(crate) fn pins_some_code(&self) -> bool {
-        self.code_hash.is_some()
+    /// # Errors
+    /// A code hash was given, and the app that has to have it was not.
+    pub(crate) fn check_pinned_app(&self, app: Option<&AppName>) -> Result<(), Failure> {
+        if self.code_hash.is_none() || app.is_some() {
+            return Ok(());
+        }
+        Err(Failure::Usage {
+            what: "--code-hash says which code, but not of which app".to_owned(),
+            help: Some("name it with --app APP".to_owned()),
+        })
     }
 }
 

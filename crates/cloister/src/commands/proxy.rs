@@ -19,12 +19,7 @@ pub(crate) async fn proxy(
     settings: &Settings,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    if settings.pins_some_code() && arguments.app.is_none() {
-        return Err(Failure::Usage {
-            what: "--code-hash says which code, but not of which app".to_owned(),
-            help: Some("name it with --app APP".to_owned()),
-        });
-    }
+    settings.check_pinned_app(arguments.app.as_ref())?;
     let components: Result<Vec<_>, _> =
         arguments.components.iter().map(|path| Component::load(path)).collect();
     let components = components.map_err(|error| Failure::usage(error.to_string()))?;

@@ -27,12 +27,7 @@ pub(crate) async fn verify(
     settings: &Settings,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    if settings.pins_some_code() && arguments.app.is_none() {
-        return Err(Failure::Usage {
-            what: "--code-hash says which code, but not of which app".to_owned(),
-            help: Some("name it with --app APP".to_owned()),
-        });
-    }
+    settings.check_pinned_app(arguments.app.as_ref())?;
     if let (Some(named), Some(option)) = (&settings.policy, demand(arguments)) {
         return Err(Failure::Usage {
             what: format!("{option} is given beside the policy file {}", named.path.display()),
