@@ -164,6 +164,16 @@ impl Enclave {
         Client::new(policy).connect(&self.endpoint()).await
     }
 
+    /// What starts its twin: another enclave of the same image on the same platform, with the same owner and configuration, and
+    /// with a disk of its own.
+    pub fn twin(&self) -> Setup {
+        let mut twin = Setup::new();
+        twin.launch.state = self.state().to_owned();
+        twin.configuration = self.configuration.clone();
+        twin.identity = self.copy_of_identity();
+        twin
+    }
+
     /// Asks the enclave to end, and waits for it.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use cloister_api::AppName;
+use cloister_api::{AppName, CallerPolicy, DeploySettings};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -28,6 +28,11 @@ pub fn example(name: &str) -> Bytes {
 pub fn platform_guest(name: &str) -> Bytes {
     let path = crate::given("CLOISTER_PLATFORM_GUESTS").join(name).with_extension("wasm");
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into()
+}
+
+/// The settings of an app that answers everybody, with everything else as it is where nothing is said.
+pub fn for_everybody() -> DeploySettings {
+    DeploySettings { callers: CallerPolicy::public(), ..DeploySettings::default() }
 }
 
 /// SHA-256.

@@ -19,7 +19,7 @@ mod tpm;
 pub use browser::Browser;
 pub use diverter::Diverter;
 pub use enclave::{Enclave, Setup, image, shared, sigstruct};
-pub use guests::{code_hash, example, guest, name, platform_guest};
+pub use guests::{code_hash, example, for_everybody, guest, name, platform_guest};
 pub use issuer::{Issuer, TokenSignature, seconds_from_now};
 pub use local_proxy::LocalProxy;
 pub use machine::{Machine, error, status};

@@ -72,7 +72,7 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     show(&mut profile)?;
 
     step("Deploy: uploaded over attested TLS, compiled inside the enclave");
-    show(command(&cloister, &folder).arg("deploy").arg(&guest.path).args(["--name", "hello"]))?;
+    show(command(&cloister, &folder).arg("deploy").arg(&guest.path).args(["--name", "hello", "--public"]))?;
 
     step("Verify: what was proven, and what was not");
     show(command(&cloister, &folder).args(["verify", "--app", "hello"]))?;
@@ -99,6 +99,14 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     show(command(&cloister, &folder).args(note))?;
     show(command(&cloister, &folder).args(["call", "notes", "set-key", "\"owner\"", "\"Ada\""]))?;
     show(command(&cloister, &folder).args(["volume", "stats"]))?;
+
+    step("Another key than the owner's: an app answers nobody whom its owner did not name");
+    let stranger = folder.join("stranger.pem");
+    show(command(&cloister, &folder).args(["keygen", "--out"]).arg(&stranger))?;
+    let mut forbidden = command(&cloister, &folder);
+    forbidden.args(["call", "notes", "get", "\"todo.txt\"", "--key"]).arg(&stranger);
+    let status = forbidden.status().context("cannot start cloister")?;
+    ensure!(status.code() == Some(FORBIDDEN), "a stranger's call was not refused: {status}");
 
     step("Stop, and start again: nothing is deployed or compiled anew");
     served.stop()?;
@@ -189,5 +197,7 @@ impl Drop for Served {
 
 /// Exit status of a refused verification, see `docs/cli.md`.
 const REFUSED: i32 = 4;
+/// Exit status of a request that the enclave refuses.
+const FORBIDDEN: i32 = 5;
 
 const READINGS: &str = r#"[{sensor: "attic", at: 1767225600, measurement: temperature(3.5)}, {sensor: "attic", at: 1767229200, measurement: temperature(4.5)}, {sensor: "door", at: 1767229200, measurement: contact(open)}]"#;

@@ -244,7 +244,7 @@ impl Programs {
 fn deploy(programs: &Programs, world: &World, component: &Built, app: &str) -> Command {
     let api = &world.places.api;
     let mut command = programs.cloister();
-    command.arg("deploy").arg(&component.path).args(["--name", app, "--fuel", "1G"]);
+    command.arg("deploy").arg(&component.path).args(["--name", app, "--public", "--fuel", "1G"]);
     command.args(["--allow", api, "--env", &format!("MEDICAL_API={api}"), "--roots"]).arg(programs.roots());
     command.args(["--configure-with", "setup"]);
     command

@@ -5,11 +5,12 @@ mod text;
 use crate::KeyFingerprint;
 use serde::{Deserialize, Serialize};
 
-/// Who may ask an app for what. Empty: everybody may ask for everything. Else: what no rule allows is refused.
+/// Who may ask an app for what: what no rule allows is refused. The default is `*=owner`, the owner alone; the empty policy admits
+/// nobody.
 ///
 /// Ascending by their canonical texts, byte by byte, none twice; at most [`MAX_CALLER_RULES`] of together at most
 /// [`MAX_CALLER_RULES_TEXT`] bytes. JSON holds an array.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<CallerRule>", into = "Vec<CallerRule>")]
 pub struct CallerPolicy {
     rules: Vec<CallerRule>,
@@ -53,6 +54,11 @@ pub enum Who {
 }
 
 impl CallerPolicy {
+    /// The policy of one rule: everybody may ask for everything.
+    pub fn public() -> Self {
+        Self { rules: vec![CallerRule { entry: EntryPattern::Any, who: Who::Public }] }
+    }
+
     /// The policy of these rules, in any order; one that is given twice counts once.
     ///
     /// # Errors
@@ -83,12 +89,12 @@ impl CallerPolicy {
         &self.rules
     }
 
-    /// Whether everybody may ask for everything.
-    pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+    /// Whether it is the default.
+    pub fn is_owner_alone(&self) -> bool {
+        *self == Self::default()
     }
 
-    /// Who may ask for this entry; nobody may where there are none, unless the policy [is empty](Self::is_empty).
+    /// Who may ask for this entry; nobody may where there are none.
     pub fn of<'a>(&'a self, entry: &EntryPattern) -> impl Iterator<Item = &'a Who> {
         self.rules.iter().filter(move |rule| rule.entry.covers(entry)).map(|rule| &rule.who)
     }
@@ -104,6 +110,13 @@ impl CallerPolicy {
         names.sort_unstable();
         names.dedup();
         names
+    }
+}
+
+/// The owner alone, for everything.
+impl Default for CallerPolicy {
+    fn default() -> Self {
+        Self { rules: vec![CallerRule { entry: EntryPattern::Any, who: Who::Owner }] }
     }
 }
 

@@ -43,8 +43,8 @@ pub struct DeploySettings {
     /// Where the guest finds its assets; [`DEFAULT_ASSETS_AT`] if nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assets_at: Option<String>,
-    /// Who may ask the app for what.
-    #[serde(skip_serializing_if = "CallerPolicy::is_empty")]
+    /// Who may ask the app for what: its owner alone, if nothing is said.
+    #[serde(skip_serializing_if = "CallerPolicy::is_owner_alone")]
     pub callers: CallerPolicy,
     /// Whose tokens `callers` can name; at most [`MAX_ISSUERS`](crate::MAX_ISSUERS).
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -107,6 +107,12 @@ mod tests {
         let empty = serde_json::json!({ "limits": limits, "environment": [] });
         assert_eq!(serde_json::to_value(DeploySettings::default()).unwrap(), empty);
         assert_eq!(serde_json::from_str::<DeploySettings>("{}").unwrap(), DeploySettings::default());
+        assert_eq!(DeploySettings::default().callers.rules(), ["*=owner".parse().unwrap()]);
+        let nobody = serde_json::from_str::<DeploySettings>(r#"{"callers":[]}"#).unwrap();
+        assert_eq!(
+            (nobody.callers.rules(), serde_json::to_value(&nobody).unwrap()["callers"].to_string()),
+            (&[][..], "[]".to_owned())
+        );
         let settings = DeploySettings {
             config: vec![EnvironmentVariable { name: "k".into(), value: "v".into() }],
             directories: vec![Directory { path: "/data".into(), guest: ".".into(), read_only: true }],

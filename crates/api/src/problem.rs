@@ -164,6 +164,8 @@ codes! {
     Unauthenticated = ("unauthenticated", 401, "Key or token required"),
     /// The token is malformed, forged, expired or not for this.
     InvalidToken = ("invalid-token", 401, "Invalid token"),
+    /// The issuer of the token gives the enclave no keys to verify it with.
+    IssuerUnavailable = ("issuer-unavailable", 503, "Token issuer unavailable"),
     /// This key or token may not do this.
     Forbidden = ("forbidden", 403, "Not allowed"),
     /// Nothing may take the place of the app and keep its data.

@@ -7,6 +7,7 @@ mod certificate;
 mod checks;
 mod hardware;
 mod platform;
+mod quotes;
 mod rules;
 mod volume;
 

@@ -207,6 +207,27 @@ fn another_ratls_server_is_verified_for_its_key() {
     assert_eq!((verified.tee, verified.attests), (Tee::Tdx, Attests::Key));
 }
 
+/// The tagged evidence of others has claims of other kinds: it does not promise sessions of ours.
+#[test]
+fn evidence_with_claims_of_others_is_none_of_ours() {
+    let mut unknown_version = Ours::new().claims;
+    // A map whose first entry is the version: `0 => 5`.
+    assert_eq!(unknown_version[1..3], [0, 5]);
+    unknown_version[2] = 6;
+    let with = |claims: &[u8], quote: &[u8]| {
+        let evidence = Evidence { claims: claims.to_vec(), quote: quote.to_vec() }.encode();
+        let extensions = vec![
+            rcgen::CustomExtension::from_oid_content(&DICE_EVIDENCE, evidence),
+            rcgen::CustomExtension::from_oid_content(&SGX_QUOTE, quote.to_vec()),
+        ];
+        ServerCertificate::read(&self_signed(extensions)).unwrap().attests()
+    };
+    let quote = Other::sgx().quote;
+    assert_eq!(with(&Ours::new().claims, &quote), Attests::Session);
+    assert_eq!(with(&unknown_version, &quote), Attests::Session);
+    assert_eq!(with(&[0xa1, 0x01, 0x02], &quote), Attests::Key);
+}
+
 #[test]
 fn a_quote_over_another_key_is_refused() {
     let mut data = key_data(&KEYS.0);
@@ -440,17 +461,19 @@ impl Other {
     }
 
     fn verify(&self) -> Result<VerifiedServer, ServerRefused> {
-        let mut parameters = rcgen::CertificateParams::default();
-        let extension =
-            rcgen::CustomExtension::from_oid_content(&[1, 2, 840, 113741, 1, 13, 1, 0], self.quote.clone());
-        parameters.custom_extensions = vec![extension];
-        parameters.serial_number = Some(rcgen::SerialNumber::from(1_u64));
-        let certificate = parameters.self_signed(&KEYS.0).unwrap();
-        let certificate = ServerCertificate::read(certificate.der())?;
-        assert_eq!(certificate.attests(), Attests::Key);
+        let extension = rcgen::CustomExtension::from_oid_content(&SGX_QUOTE, self.quote.clone());
+        let certificate = ServerCertificate::read(&self_signed(vec![extension]))?;
+        assert_eq!((certificate.attests(), certificate.quote()), (Attests::Key, Some(self.quote.as_slice())));
         let evidence = ServerEvidence { certificate: &certificate, server_name: HOST, session: None };
         verify_server(&evidence, &self.policy, Some(&self.collateral), self.now)
     }
+}
+
+fn self_signed(extensions: Vec<rcgen::CustomExtension>) -> CertificateDer<'static> {
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.custom_extensions = extensions;
+    parameters.serial_number = Some(rcgen::SerialNumber::from(1_u64));
+    parameters.self_signed(&KEYS.0).unwrap().der().clone()
 }
 
 fn policy(tee: ExpectedTee) -> ServerPolicy {
@@ -515,6 +538,9 @@ const MRSIGNER: [u8; 32] = [0xdd; 32];
 const MRTD: [u8; 48] = [0xab; 48];
 const CODE_HASH: [u8; 32] = [0xc0; 32];
 const CODE_HASH_OID: &str = "1.3.6.1.4.1.65230.3.2";
+/// Tagged evidence of TCG DICE, and the extension that the first RA-TLS tools know.
+const DICE_EVIDENCE: [u64; 6] = [2, 23, 133, 5, 4, 9];
+const SGX_QUOTE: [u64; 8] = [1, 2, 840, 113741, 1, 13, 1, 0];
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// 2025-06-25T00:00:00Z, inside the validity of the recorded collateral.
 static RECORDED: LazyLock<SystemTime> = LazyLock::new(|| UNIX_EPOCH + Duration::from_secs(1_750_809_600));

@@ -3,14 +3,16 @@ use crate::token::Token;
 use crate::transport::{Transport, full};
 use crate::{ClientError, Collateral, Endpoint, Identity, Policy, Session};
 use cloister_api::{API_PATH, EvidenceRequest};
-use cloister_attestation::verify::{MAX_EVIDENCE_RESPONSE, Observed, ReceivedEvidence, verify};
+use cloister_attestation::verify::{MAX_EVIDENCE_RESPONSE, Observed, ReceivedEvidence, VerifiedQuotes};
 use cloister_attestation::{EXPORTER_LABEL, SessionBinding};
 use cloister_collateral::CollateralServer;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, StatusCode};
+use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::borrow::Cow;
 use std::io;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -19,6 +21,10 @@ use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
 /// What a relying party accepts, and who it is.
+///
+/// Whoever opens many sessions keeps one client for them: it remembers for a short while which quotes it verified
+/// ([`VerifiedQuotes`]), so that a session with an enclave that it knows costs the handshake, the evidence of the session and a
+/// comparison with the policy, and no verification of the quote. Every session is appraised by itself all the same.
 #[derive(Debug)]
 pub struct Client {
     policy: Policy,
@@ -27,6 +33,10 @@ pub struct Client {
     token: Option<Secret>,
     collateral: CollateralFrom,
     timeouts: Timeouts,
+    /// Of all of its sessions.
+    quotes: VerifiedQuotes,
+    /// Of all of its handshakes; made for the first. It resumes nothing, so it carries nothing from one to another.
+    tls: OnceLock<Arc<ClientConfig>>,
 }
 
 impl Client {
@@ -38,12 +48,15 @@ impl Client {
             token: None,
             collateral: CollateralFrom::Enclave,
             timeouts: Timeouts::default(),
+            quotes: VerifiedQuotes::default(),
+            tls: OnceLock::new(),
         }
     }
 
     /// The same client that authenticates itself, as an owner has to.
     pub fn with_identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
+        self.tls = OnceLock::new();
         self
     }
 
@@ -91,8 +104,8 @@ impl Client {
         let collateral = self.collateral(&evidence).await?;
         let observed =
             Observed { binding: &binding, certificate: &certificate, server_name: &endpoint.server_name };
-        let verified =
-            verify(&evidence.presented(), &observed, collateral.as_deref(), &self.policy, SystemTime::now())?;
+        let (presented, now) = (evidence.presented(), SystemTime::now());
+        let verified = self.quotes.verify(&presented, &observed, collateral.as_deref(), &self.policy, now)?;
         if let Some(token) = token {
             transport.show(token);
         }
@@ -129,7 +142,7 @@ impl Client {
     }
 
     async fn handshake(&self, endpoint: &Endpoint) -> Result<TlsStream<TcpStream>, ClientError> {
-        let configuration = tls::configuration(self.identity.as_ref())?;
+        let configuration = self.tls()?;
         let name = ServerName::try_from(endpoint.server_name.clone())
             .map_err(|_| ClientError::ServerName(endpoint.server_name.clone()))?;
 
@@ -146,6 +159,14 @@ impl Client {
             .await
             .map_err(late("the TLS handshake", handshake))?
             .map_err(|source| ClientError::handshake(endpoint, source))
+    }
+
+    fn tls(&self) -> Result<Arc<ClientConfig>, ClientError> {
+        if let Some(configuration) = self.tls.get() {
+            return Ok(Arc::clone(configuration));
+        }
+        let configuration = tls::configuration(self.identity.as_ref())?;
+        Ok(Arc::clone(self.tls.get_or_init(|| configuration)))
     }
 
     async fn request_evidence(
@@ -241,4 +262,24 @@ fn fresh_binding(endpoint: &Endpoint, stream: &TlsStream<TcpStream>) -> Result<S
         |error| ClientError::Tls { address: endpoint.address.clone(), source: std::io::Error::other(error) },
     )?;
     Ok(SessionBinding { exporter, nonce })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_attestation::verify::{Measurement, TrustAnchor};
+
+    #[test]
+    fn all_handshakes_of_a_client_have_one_configuration() {
+        let client = Client::new(Policy::new(TrustAnchor::Intel, Measurement::Any));
+        let first = client.tls().unwrap();
+        assert!(Arc::ptr_eq(&first, &client.tls().unwrap()));
+        assert!(!first.client_auth_cert_resolver.has_certs());
+
+        // The identity is in it.
+        let client = client.with_identity(Identity::generate().unwrap());
+        let second = client.tls().unwrap();
+        assert!(second.client_auth_cert_resolver.has_certs() && !Arc::ptr_eq(&first, &second));
+        assert!(Arc::ptr_eq(&second, &client.tls().unwrap()));
+    }
 }

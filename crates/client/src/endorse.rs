@@ -94,8 +94,7 @@ mod tests {
         assert_eq!(with("1"), with("2"));
         let default = claims(DeploySettings::default());
         let frozen = DeploySettings { upgrade: Upgrade::Frozen, ..DeploySettings::default() };
-        let callers = CallerPolicy::new(vec!["*=owner".parse().unwrap()]).unwrap();
-        let callers = DeploySettings { callers, ..DeploySettings::default() };
+        let callers = DeploySettings { callers: CallerPolicy::public(), ..DeploySettings::default() };
         let roots = DeploySettings { roots: vec!["AQ==".into()], ..DeploySettings::default() };
         let configured = DeploySettings { configure_with: Some("c".into()), ..DeploySettings::default() };
         let hashes = [with("1"), claims(frozen), claims(callers), claims(roots), claims(configured)]

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 /// The key of an owner or caller, which authenticates this client to enclaves.
 ///
-/// Only the key is kept: the certificate that TLS wants around it is made anew each time, and says nothing.
+/// Only the key is kept: the certificate that TLS wants around it is made anew by each client, and says nothing.
 #[derive(Debug)]
 pub struct Identity {
     key: PrivateKey,

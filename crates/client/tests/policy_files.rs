@@ -8,7 +8,7 @@ mod pccs;
 #[path = "../../attestation/tests/platform/mod.rs"]
 mod platform;
 
-use cloister_attestation::ImageUpgradeClaim;
+use cloister_attestation::{ImageUpgradeClaim, TlsKey};
 use cloister_client::{Client, ClientError, CollateralServer, Outcome, Policy};
 use cloister_policy::{Draft, PolicyFile};
 use enclave::FakeEnclave;
@@ -41,7 +41,8 @@ async fn the_policy_of_what_was_found_refuses_what_changed() {
     let found = PolicyFile::of_found(session.verified()).unwrap().policy;
     let policy = Policy { maximum_collateral_age: None, ..found };
     type Change = fn(&mut FakeEnclave);
-    let changes: [(Change, &str); 6] = [
+    let changes: [(Change, &str); 7] = [
+        (twin, "identity"),
         (|enclave| enclave.claims.configuration = [9; 32], "boot configuration"),
         (|enclave| enclave.claims.operator = Some([9; 32]), "operator"),
         (|enclave| enclave.claims.owners = vec![[9; 32]], "owners"),
@@ -55,6 +56,12 @@ async fn the_policy_of_what_was_found_refuses_what_changed() {
         changed.quote_as(|_| {});
         assert_eq!(refused(&changed, policy.clone()).await, [check]);
     }
+}
+
+/// It becomes another enclave that says the same of itself.
+fn twin(enclave: &mut FakeEnclave) {
+    enclave.tls_key = std::sync::Arc::new(TlsKey::generate().unwrap());
+    enclave.claims.tls_key = enclave.tls_key.fingerprint();
 }
 
 #[tokio::test]

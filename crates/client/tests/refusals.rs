@@ -6,7 +6,9 @@ mod enclave;
 mod platform;
 
 use cloister_attestation::{Freshness, SessionBinding, SessionKey, TlsKey, Volume};
-use cloister_client::{Check, Client, ClientError, FreshnessDemand, Measurement, Policy, TrustAnchor};
+use cloister_client::{
+    Accepted, Check, Client, ClientError, FreshnessDemand, Measurement, Policy, TrustAnchor,
+};
 use enclave::{CLAIMED, CODE_HASH, FakeEnclave, MRENCLAVE, PRESENT};
 use std::sync::{Arc, Mutex};
 
@@ -97,6 +99,35 @@ async fn replayed_evidence() {
     assert_eq!(enclave.seen(), ["POST /v1/evidence", "POST /v1/evidence"]);
 }
 
+/// Whoever has the TLS key takes the place of an enclave whose quote the client verified a moment ago.
+#[tokio::test]
+async fn a_quote_that_is_remembered_makes_up_for_no_other_check() {
+    let genuine = FakeEnclave::new();
+    let client = genuine.client();
+    client.connect(&genuine.serve().await).await.unwrap();
+    let with = |make_evidence| FakeEnclave { make_evidence, requests: Arc::default(), ..genuine.clone() };
+
+    let relaying = with(Arc::new(|attacker, victim| {
+        attacker.evidence(SessionBinding { exporter: [0x0e; 32], ..victim })
+    }));
+    let error = client.connect(&relaying.serve().await).await.unwrap_err();
+    assert_eq!(failed(&error), [Check::SessionBinding]);
+
+    let mut lying = with(Arc::new(FakeEnclave::evidence));
+    lying.claims.configuration = [9; 32];
+    let error = client.connect(&lying.serve().await).await.unwrap_err();
+    assert_eq!(failed(&error), [Check::ClaimsQuoted]);
+
+    let mut newer = with(Arc::new(FakeEnclave::evidence));
+    newer.collateral = serde_json::to_value(genuine.platform.collateral("OutOfDate")).unwrap();
+    let error = client.connect(&newer.serve().await).await.unwrap_err();
+    assert_eq!(failed(&error), [Check::TcbStatus]);
+    for attacker in [relaying, lying, newer] {
+        assert_eq!(attacker.seen(), ["POST /v1/evidence"]);
+    }
+    assert!(client.connect(&genuine.serve().await).await.is_ok());
+}
+
 #[tokio::test]
 async fn stale_nonce() {
     let mut enclave = FakeEnclave::new();
@@ -174,6 +205,16 @@ async fn older_disk() {
     let expected = "the volume is at epoch 4, and the policy demands at least 5: the host may have put back an older \
                     disk";
     assert!(error.to_string().contains(expected), "{error}");
+}
+
+#[tokio::test]
+async fn another_enclave_than_the_pinned_one() {
+    let (enclave, twin) = (FakeEnclave::new(), FakeEnclave::new());
+    let own = enclave.tls_key.fingerprint();
+    let pinned = |identity| Policy { identity: Accepted::OneOf(vec![identity]), ..enclave.policy() };
+    let error = refused(&enclave, pinned(twin.tls_key.fingerprint()), &[Check::Identity]).await;
+    assert!(error.to_string().contains(&format!("identity: it is {}", hex::encode(own))), "{error}");
+    assert!(Client::new(pinned(own)).connect(&enclave.serve().await).await.is_ok());
 }
 
 #[tokio::test]

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use cloister_api::{CheckEvent, Code, DeployEvent, DeploySettings, Problem};
 use cloister_attestation::{AppExtensions, ConfigurationClaim, key_fingerprint, sha256};
 use cloister_client::{
-    Check, ClientError, ConfigurationDemand, DeployProgress, Endpoint, Identity, KeyAlgorithm, Timeouts,
+    Check, Client, ClientError, ConfigurationDemand, DeployProgress, Endpoint, Identity, KeyAlgorithm,
+    Timeouts,
 };
 use enclave::{CODE_HASH, FakeEnclave, PRESENT, description, lines, response};
+use rustls::HandshakeKind;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -60,6 +62,55 @@ async fn every_session_is_verified_anew() {
     client.connect(&endpoint).await.unwrap();
     client.connect(&endpoint).await.unwrap();
     assert_eq!(enclave.seen(), ["POST /v1/evidence", "POST /v1/evidence"]);
+}
+
+/// The server offers tickets, and a client keeps its TLS configuration: evidence is bound to a handshake that was made from
+/// nothing all the same.
+#[tokio::test]
+async fn no_session_resumes_another() {
+    let enclave = FakeEnclave::new();
+    let endpoint = enclave.serve().await;
+    let client = enclave.client();
+    for _ in 0..3 {
+        client.connect(&endpoint).await.unwrap().health().await.unwrap();
+    }
+    let client = client.with_identity(Identity::generate().unwrap());
+    for _ in 0..2 {
+        client.connect(&endpoint).await.unwrap().health().await.unwrap();
+    }
+    let handshakes = enclave.handshakes.lock().unwrap().clone();
+    assert!(handshakes.len() == 5 && !handshakes.contains(&HandshakeKind::Resumed), "{handshakes:?}");
+}
+
+#[tokio::test]
+async fn a_client_remembers_the_quotes_that_it_verified() {
+    let remembers = |client: &Client, quotes: usize| {
+        let shown = format!("{client:?}");
+        assert!(shown.contains(&format!("VerifiedQuotes {{ remembered: {quotes} }}")), "{quotes}: {shown}");
+    };
+    let mut enclave = FakeEnclave::new();
+    let endpoint = enclave.serve().await;
+    let client = enclave.client();
+    remembers(&client, 0);
+    for _ in 0..3 {
+        let session = client.connect(&endpoint).await.unwrap();
+        session.health().await.unwrap();
+        remembers(&client, 1);
+    }
+
+    // A new quote over new claims is another one.
+    enclave.claims.boot.counter += 1;
+    enclave.quote_as(|_| {});
+    let session = client.connect(&enclave.serve().await).await.unwrap();
+    assert_eq!(session.claims().boot.counter, 2);
+    remembers(&client, 2);
+
+    // What does not verify is not among them.
+    enclave.quote[436] ^= 1;
+    assert!(client.connect(&enclave.serve().await).await.is_err());
+    remembers(&client, 2);
+    // Each client has its own.
+    remembers(&enclave.client(), 0);
 }
 
 #[tokio::test]

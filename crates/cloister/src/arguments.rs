@@ -74,6 +74,9 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true, env = "CLOISTER_MRENCLAVE", value_name = "HEX", help_heading = TRUST)]
     #[arg(value_delimiter = ',')]
     pub(crate) mrenclave: Vec<Digest>,
+    /// The only enclave that you accept, of all that are alike: the fingerprint of its TLS key, as `cloister verify` shows it
+    #[arg(long, global = true, env = "CLOISTER_IDENTITY", value_name = "HEX", help_heading = TRUST)]
+    pub(crate) identity: Option<Digest>,
     /// The only code that you accept for the app: SHA-256 of its .wasm
     #[arg(long, global = true, env = "CLOISTER_CODE_HASH", value_name = "HEX", help_heading = TRUST)]
     pub(crate) code_hash: Option<Digest>,

@@ -319,6 +319,9 @@ fn advice(code: Code) -> Option<&'static str> {
         Code::InvalidToken => {
             "get a new token from its issuer; `cloister verify` shows which issuers and audiences are accepted"
         }
+        Code::IssuerUnavailable => {
+            "whether the token is good was not found out: try again when the enclave can reach its issuer"
+        }
         Code::Forbidden => {
             "an enclave obeys the owners that `cloister serve` was given, an app the owner that deployed it and the callers \
              that `cloister verify` shows"

@@ -80,6 +80,9 @@ fn typed(global: &GlobalArguments, matches: &ArgMatches) -> GlobalArguments {
     if !is_typed("mrenclave") {
         typed.mrenclave.clear();
     }
+    if !is_typed("identity") {
+        typed.identity = None;
+    }
     if !is_typed("code_hash") {
         typed.code_hash = None;
     }

@@ -40,6 +40,8 @@ pub(crate) struct Profile {
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
     pub(crate) mrenclave: Vec<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) simulated_root: Option<Digest>,
     /// As `key`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,6 +154,7 @@ fn apply(profile: &mut dyn toml_edit::TableLike, change: &Profile) {
     put("policy", change.policy.as_ref().map(path_text));
     put("collateral", change.collateral.as_ref().map(path_text));
     put("simulated_root", change.simulated_root.map(|root| root.to_string().into()));
+    put("identity", change.identity.map(|identity| identity.to_string().into()));
     put("volume_root", change.volume_root.map(|root| root.to_string().into()));
     put("freshness", change.freshness.map(|demand| demand.to_string().into()));
     // An epoch that TOML cannot hold (a number of 63 bits) is not reached by counting.
@@ -235,10 +238,11 @@ mod tests {
     fn a_profile_has_every_option() {
         let file = parse(&format!(
             "[profiles.prod]\nhost = 'e.example.com'\nkey = 'k.pem'\ntoken = 't.jwt'\nmrenclave = ['{}', '{}']\nsimulated_root = '{}'\n\
-             collateral = '/c.json'\nmin_epoch = 9\nvolume_root = '{}'\nfreshness = 'tpm'\n[profiles.prod.code_hashes]\nhello = '{}'\n",
+             collateral = '/c.json'\nmin_epoch = 9\nidentity = '{}'\nvolume_root = '{}'\nfreshness = 'tpm'\n[profiles.prod.code_hashes]\nhello = '{}'\n",
             digest(1),
             digest(2),
             digest(3),
+            digest(6),
             digest(5),
             digest(4)
         ))
@@ -249,6 +253,7 @@ mod tests {
         assert_eq!(profile.token.as_deref(), Some(Path::new("/etc/cloister/t.jwt")));
         assert_eq!(profile.mrenclave, [digest(1), digest(2)]);
         assert_eq!(profile.simulated_root, Some(digest(3)));
+        assert_eq!(profile.identity, Some(digest(6)));
         assert_eq!(profile.collateral.as_deref(), Some(Path::new("/c.json")));
         assert_eq!((profile.min_epoch, profile.volume_root), (Some(9), Some(digest(5))));
         assert_eq!(profile.freshness, Some("tpm".parse().unwrap()));
@@ -312,6 +317,7 @@ mod tests {
         let volume = Profile {
             min_epoch: Some(7),
             volume_root: Some(digest(8)),
+            identity: Some(digest(7)),
             freshness: Some("tpm".parse().unwrap()),
             ..Profile::default()
         };

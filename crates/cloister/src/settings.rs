@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     /// The file that says all of what is accepted; then nothing else here does.
     pub(crate) policy: Option<NamedPolicy>,
     pub(crate) mrenclave: Vec<Digest>,
+    pub(crate) identity: Option<Digest>,
     pub(crate) simulated_root: Option<Digest>,
     pub(crate) collateral: Option<PathBuf>,
     pub(crate) min_epoch: Option<u64>,
@@ -50,6 +51,7 @@ impl Settings {
             token: global.token.clone().or(profile.token),
             policy,
             mrenclave: if global.mrenclave.is_empty() { profile.mrenclave } else { global.mrenclave.clone() },
+            identity: global.identity.or(profile.identity),
             simulated_root: global.allow_simulated.or(profile.simulated_root),
             collateral: global.collateral.clone().or(profile.collateral),
             min_epoch: global.min_epoch.or(profile.min_epoch),
@@ -201,6 +203,7 @@ mod tests {
             token: Some("profile.jwt".into()),
             policy: None,
             mrenclave: vec![digest(1), digest(2)],
+            identity: Some(digest(0xd)),
             simulated_root: Some(digest(3)),
             collateral: Some("profile.json".into()),
             min_epoch: Some(5),
@@ -217,6 +220,7 @@ mod tests {
         assert_eq!(settings.key.as_deref(), Some(Path::new("profile.pem")));
         assert_eq!(settings.token.as_deref(), Some(Path::new("profile.jwt")));
         assert_eq!(settings.mrenclave, [digest(1), digest(2)]);
+        assert_eq!(settings.identity, Some(digest(0xd)));
         assert_eq!(settings.simulated_root, Some(digest(3)));
         assert_eq!(settings.code_hash(&"hello".parse().unwrap()), Some(digest(4)));
         assert_eq!(settings.code_hash(&"other".parse().unwrap()), None);
@@ -234,6 +238,8 @@ mod tests {
             "k",
             "--mrenclave",
             &m,
+            "--identity",
+            &c,
             "--allow-simulated",
             &r,
             "--code-hash",
@@ -251,6 +257,7 @@ mod tests {
         assert_eq!(settings.host, Host { name: "h".into(), port: 1 });
         assert_eq!(settings.key.as_deref(), Some(Path::new("k")));
         assert_eq!(settings.mrenclave, [digest(7)], "the profile's measurements are not accepted too");
+        assert_eq!(settings.identity, Some(digest(9)));
         assert_eq!(settings.simulated_root, Some(digest(8)));
         assert_eq!(settings.collateral.as_deref(), Some(Path::new("c")));
         assert_eq!(settings.code_hash(&"hello".parse().unwrap()), Some(digest(9)));
@@ -264,6 +271,7 @@ mod tests {
         assert_eq!(settings.host.to_string(), "127.0.0.1:8443");
         assert!(settings.mrenclave.is_empty() && settings.simulated_root.is_none() && settings.key.is_none());
         assert!(settings.min_epoch.is_none() && settings.volume_root.is_none());
+        assert_eq!(settings.identity, None);
         assert_eq!(settings.freshness, FreshnessArgument::default());
     }
 

@@ -76,6 +76,7 @@ fn nothing_else_decides_beside_a_policy() {
     let hash = "07".repeat(32);
     for (line, option) in [
         (vec!["apps", "--mrenclave", &hash], "--mrenclave"),
+        (vec!["apps", "--identity", &hash], "--identity"),
         (vec!["verify", "--app", "hello", "--code-hash", &hash], "--code-hash"),
         (vec!["verify", "--app", "hello", "--allow", "none"], "--allow"),
         (vec!["verify", "--app", "hello", "--allow-unconfigured"], "--allow-unconfigured"),

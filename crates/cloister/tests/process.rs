@@ -129,11 +129,12 @@ fn a_profile_is_set_and_shown_and_the_environment_stays_out_of_it() {
     let user = User::new();
     let pin = format!("hello={HASH_OF_ABC}");
     let set = ["profile", "set", "local", "--mrenclave", HASH_OF_ABC, "--pin", &pin];
-    let run = user.run_with(&set, &[("CLOISTER_HOST", "elsewhere:1")]);
+    let identity = "1d".repeat(32);
+    let run = user.run_with(&set, &[("CLOISTER_HOST", "elsewhere:1"), ("CLOISTER_IDENTITY", &identity)]);
     assert_eq!(run.code(), 0, "{}", run.stderr());
     let shown = user.run(&["profile", "show", "local"]).stdout();
     assert!(shown.contains("[profiles.local]") && shown.contains(HASH_OF_ABC), "{shown}");
-    assert!(!shown.contains("elsewhere"), "{shown}");
+    assert!(!shown.contains("elsewhere") && !shown.contains(&identity), "{shown}");
     let json: serde_json::Value =
         serde_json::from_str(&user.run(&["profile", "show", "--format", "json"]).stdout()).unwrap();
     assert_eq!(json["profiles"]["local"]["code_hashes"]["hello"], HASH_OF_ABC);

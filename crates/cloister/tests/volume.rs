@@ -147,6 +147,25 @@ async fn an_older_volume_than_the_pinned_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_enclave_than_the_pinned_one_is_refused() {
+    let owner = Owner::of(|_| response(200, "application/json", r#"{"apps":[]}"#)).await;
+    let shown = owner.succeeds(&["verify", "--format", "json"]).await;
+    let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let identity = json["enclave"]["identity"].as_str().unwrap().to_owned();
+    owner.succeeds(&["apps", "--identity", &identity]).await;
+
+    let run = owner.run(&["apps", "--identity", MARK]).await;
+    assert_eq!(run.status.code(), Some(4));
+    let error = text(&run.stderr);
+    let expected = format!("identity: it is {identity}, and {MARK} is expected: another enclave answers");
+    assert!(error.contains(&expected) && error.contains("--identity, or the profile"), "{error}");
+    // So is it from a profile.
+    owner.succeeds(&["profile", "set", "default", "--identity", MARK]).await;
+    assert_eq!(owner.run(&["apps"]).await.status.code(), Some(4));
+    owner.succeeds(&["apps", "--identity", &identity]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_shows_the_epoch_of_its_writes() {
     let owner = Owner::of(|_| {
         let answer = serde_json::json!({

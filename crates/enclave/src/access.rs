@@ -52,15 +52,11 @@ impl Caller {
         self.key
     }
 
-    /// As guests are told where no token was looked at.
-    pub(crate) fn key_for_guest(&self) -> Option<platform::Caller> {
-        self.key.map(|key| CallerId::Key(*key.as_bytes()).into())
-    }
-
     /// Whom the request's token is about, where it has one, as each of these lists of issuers vouches.
     ///
     /// # Errors
-    /// [`Code::InvalidToken`] where there is a token and none of them does.
+    /// [`Code::InvalidToken`] where there is a token and none of them does, [`Code::IssuerUnavailable`] where its issuer gives no keys to
+    /// find that out.
     pub(crate) async fn subjects<const N: usize>(
         &self,
         issuers: [&Issuers; N],
@@ -81,7 +77,7 @@ impl Caller {
             }
         }
         if subjects.iter().all(Option::is_none) {
-            return Err(invalid(&why.to_string()));
+            return Err(refusal(&why));
         }
         Ok(subjects)
     }
@@ -89,7 +85,7 @@ impl Caller {
     /// Who it is, for requests about the enclave and its apps.
     ///
     /// # Errors
-    /// [`Code::InvalidToken`] where the request has a token and the enclave's issuers do not vouch for it.
+    /// As [`subjects`](Self::subjects) of the enclave's issuers.
     pub(crate) async fn identify(&self, enclave: &Enclave) -> Result<Requester, Problem> {
         let [subject] = self.subjects([&enclave.issuers], enclave.attestor.clock()).await?;
         Ok(Requester { key: self.key, subject: subject.map(|subject| subject.principal()) })
@@ -266,6 +262,13 @@ impl Owners {
             Holder::Owner(owner) if self.include(&owner) => owner,
             _ => self.first,
         }
+    }
+}
+
+fn refusal(error: &TokenError) -> Problem {
+    match error {
+        TokenError::Keys { .. } => Problem::new(Code::IssuerUnavailable, error.to_string()),
+        _ => invalid(&error.to_string()),
     }
 }
 

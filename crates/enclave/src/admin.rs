@@ -49,7 +49,7 @@ pub(crate) async fn describe(
 /// What one app of the requester's wrote to standard output and error; with `follow=true` also what it writes from now on.
 ///
 /// # Errors
-/// A [`Problem`] where the requester does not own it.
+/// A [`Problem`] where the requester does not own it, or `follow` is neither true nor false.
 pub(crate) fn logs(
     enclave: &Enclave,
     requester: Requester,
@@ -57,7 +57,12 @@ pub(crate) fn logs(
     query: Option<&str>,
 ) -> Result<Response<body::Body>, Problem> {
     let app = own_app(enclave, requester, name)?;
-    let follows = query.is_some_and(|query| query.split('&').any(|part| part == "follow=true"));
+    let mut said = query.unwrap_or_default().split('&').filter_map(|part| part.strip_prefix("follow="));
+    let follows = match (said.next(), said.next()) {
+        (None | Some("false"), None) => false,
+        (Some("true"), None) => true,
+        _ => return Err(Problem::new(Code::BadRequest, "'follow' is true or false, once")),
+    };
     if !follows {
         return Ok(body::whole(StatusCode::OK, "text/plain", app.log.read()));
     }

@@ -7,7 +7,7 @@ use crate::storage::Storage;
 use crate::{admin, attest, calls, upkeep, volume};
 use bytes::{Buf, Bytes};
 use cloister_api::{
-    AppDescription, AppName, BACKUP_END, BACKUP_EPOCH_HEADER, CheckEvent, Code, Configuration,
+    AppDescription, AppName, BACKUP_END, BACKUP_EPOCH_HEADER, CallerPolicy, CheckEvent, Code, Configuration,
     DeploySettings, EnvironmentVariable, KeyFingerprint, Limits, Problem, Removal, VolumeStatistics,
 };
 use cloister_attestation::{Claims, SessionBinding, sha256};
@@ -309,6 +309,11 @@ fn start_with(disk: Arc<dyn Disk>, configuration: Configuration) -> Arc<Enclave>
     Arc::new(Enclave::new(configuration, runtime, settings, attestor, storage, loaded).unwrap())
 }
 
+/// The settings of an app that answers everybody.
+fn for_everybody() -> DeploySettings {
+    DeploySettings { callers: CallerPolicy::public(), ..DeploySettings::default() }
+}
+
 async fn deploy(
     enclave: &Arc<Enclave>,
     kind: Kind,
@@ -339,7 +344,7 @@ async fn deploy_wasm(
     limits: Limits,
 ) -> Result<AppDescription, Problem> {
     let variable = EnvironmentVariable { name: "TOKEN".to_owned(), value: "hunter2".to_owned() };
-    let settings = DeploySettings { limits, environment: vec![variable], ..DeploySettings::default() };
+    let settings = DeploySettings { limits, environment: vec![variable], ..for_everybody() };
     deploy_as(enclave, kind, owner, app, wasm, settings).await
 }
 

@@ -147,6 +147,7 @@ fn text(key: &Key, file: &PolicyFile) -> String {
         keys::MRSIGNER => accepted(&policy.mrsigner, digest),
         keys::ISV_PROD_ID => accepted(&policy.isv_prod_id, u16::to_string),
         keys::MINIMUM_ISV_SVN => number(policy.minimum_isv_svn),
+        keys::IDENTITY => accepted(&policy.identity, digest),
         keys::BOOT_CONFIGURATION => or_any(policy.boot_configuration.as_ref().map(digest)),
         keys::OPERATOR => accepted(&policy.operator, |key| digest_or(key, "none")),
         keys::OWNERS => or_any(policy.owners.as_ref().map(|owners| array(owners.iter().map(digest)))),

@@ -200,6 +200,17 @@ fn image(policy: &Policy) -> Vec<Explanation> {
 }
 
 fn enclave(policy: &Policy, known: &Issuers) -> Vec<Explanation> {
+    let anchored = matches!(policy.freshness, FreshnessDemand::Tpm { identity: Some(_) });
+    let identity = match &policy.identity {
+        Accepted::Any => said(keys::IDENTITY, "every enclave that the rest accepts").but_if(
+            policy.volume_root.is_none() && !anchored,
+            "it may be a twin of the one that you know, of the same image, configuration and owner, with other data",
+        ),
+        Accepted::OneOf(list) => said(
+            keys::IDENTITY,
+            format!("the enclave whose TLS key has the fingerprint {}", words(list.iter().map(hex::encode))),
+        ),
+    };
     let boot = match policy.boot_configuration {
         None => said(keys::BOOT_CONFIGURATION, "every configuration that an enclave can be started with"),
         Some(hash) => said(
@@ -277,7 +288,7 @@ fn enclave(policy: &Policy, known: &Issuers) -> Vec<Explanation> {
             "the Wasm sandbox is all that keeps them out of yours, and they share its processor and its caches",
         ),
     };
-    vec![boot, operator, owners, issuers, upgrade, lineage, counter, others]
+    vec![identity, boot, operator, owners, issuers, upgrade, lineage, counter, others]
 }
 
 fn volume(policy: &Policy) -> Vec<Explanation> {

@@ -95,6 +95,7 @@ fn file(reader: &mut Reader, root: &Section<'_>) -> Option<PolicyFile> {
     let minimum_isv_svn = reader.required(&image, &keys::MINIMUM_ISV_SVN, values::least_small);
 
     let enclave = table(reader, root, Table::Enclave);
+    let identity = reader.required(&enclave, &keys::IDENTITY, values::hashes);
     let boot_configuration = reader.required(&enclave, &keys::BOOT_CONFIGURATION, values::hash_or_any);
     let operator = reader.required(&enclave, &keys::OPERATOR, values::hashes_or("none"));
     let owners = reader.required(&enclave, &keys::OWNERS, values::all_of);
@@ -124,6 +125,7 @@ fn file(reader: &mut Reader, root: &Section<'_>) -> Option<PolicyFile> {
         ppid: ppid?,
         maximum_quote_age: maximum_quote_age?,
         maximum_collateral_age: maximum_collateral_age?,
+        identity: identity?,
         boot_configuration: boot_configuration?,
         operator: operator?,
         owners: owners?,

@@ -1,5 +1,4 @@
 use crate::{CollateralSource, Issuers, PolicyFile};
-use cloister_api::{CallerPolicy, CallerRule, EntryPattern, Who};
 use cloister_attestation::verify::{
     Accepted, AppExpectation, ConfigurationDemand, FreshnessDemand, Measurement, OtherApps, Platform, Policy,
     Presence, TrustAnchor, UpgradeDemand, Verified,
@@ -31,6 +30,7 @@ impl PolicyFile {
             ppid: one(facts.ppid.clone()),
             maximum_quote_age: Some(QUOTE_AGE),
             maximum_collateral_age: Some(COLLATERAL_AGE),
+            identity: one(claims.tls_key),
             boot_configuration: Some(claims.configuration),
             operator: one(claims.operator),
             owners: Some(claims.owners.clone()),
@@ -67,7 +67,7 @@ fn expectation(app: &AppClaims) -> AppExpectation {
         upgrade: one(upgrade),
         endorsers,
         minimum_endorsements,
-        callers: Some(admitted(&app.callers)),
+        callers: Some(app.callers.clone()),
         issuers: Some(app.issuers.iter().map(|issuer| issuer.hash()).collect()),
         network: Some(app.network.clone()),
         assets: app.assets.clone(),
@@ -77,15 +77,6 @@ fn expectation(app: &AppClaims) -> AppExpectation {
             ConfigurationClaim::Awaited => ConfigurationDemand::Any,
         },
         quote_roots: one(app.quote_roots),
-    }
-}
-
-/// In words: that there are no rules means that everybody is admitted.
-fn admitted(callers: &CallerPolicy) -> CallerPolicy {
-    let everybody = CallerRule { entry: EntryPattern::Any, who: Who::Public };
-    match callers.is_empty() {
-        true => CallerPolicy::new(vec![everybody]).unwrap_or_default(),
-        false => callers.clone(),
     }
 }
 

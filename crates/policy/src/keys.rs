@@ -46,7 +46,7 @@ impl Table {
                 "The machine: whose hardware, in which state, and how old what is said of it may be"
             }
             Self::Image => "The enclave's image: the code that everything else relies on",
-            Self::Enclave => "How this enclave was started, and who may do what with it",
+            Self::Enclave => "Which enclave this is, how it was started, and who may do what with it",
             Self::Volume => "The sealed volume: which state of its data is acceptable",
             Self::App => "An app: the code that sees your data",
         }
@@ -146,6 +146,12 @@ pub(crate) const MINIMUM_ISV_SVN: Key = key(
     "a number up to 65535, or \"any\"",
 );
 
+pub(crate) const IDENTITY: Key = key(
+    Table::Enclave,
+    "identity",
+    "which single enclave is acceptable: another one of the same image, configuration and owner has another TLS key",
+    "the fingerprint of a TLS key, 64 hex digits, as `cloister verify` shows it, a list of them, or \"any\"",
+);
 pub(crate) const BOOT_CONFIGURATION: Key = key(
     Table::Enclave,
     "boot-configuration",
@@ -256,7 +262,7 @@ pub(crate) const CALLERS: Key = key(
     Table::App,
     "callers",
     "whom the app may admit at the most",
-    "a list of rules such as [\"*=public\"] or [\"greet=key:HEX\", \"*=owner\"], or \"any\"",
+    "a list of rules such as [\"*=public\"] or [\"greet=key:HEX\", \"*=owner\"], [] for nobody, or \"any\"",
 );
 pub(crate) const APP_ISSUERS: Key = key(
     Table::App,
@@ -290,7 +296,7 @@ pub(crate) const CONFIGURATION: Key = key(
 );
 
 /// Every key, in the order of a file.
-pub const KEYS: [Key; 36] = [
+pub const KEYS: [Key; 37] = [
     VERSION,
     ROOT,
     TCB_STATUSES,
@@ -304,6 +310,7 @@ pub const KEYS: [Key; 36] = [
     MRSIGNER,
     ISV_PROD_ID,
     MINIMUM_ISV_SVN,
+    IDENTITY,
     BOOT_CONFIGURATION,
     OPERATOR,
     OWNERS,

@@ -328,13 +328,8 @@ pub(crate) fn network(value: &Value) -> Read<Option<NetworkPolicy>> {
 }
 
 pub(crate) fn callers(value: &Value) -> Read<Option<CallerPolicy>> {
-    let rules: Option<Vec<CallerRule>> = rules(value, "a list of rules such as \"*=public\", or \"any\"")?;
-    if rules.as_ref().is_some_and(Vec::is_empty) {
-        return Err(Mismatch::new(
-            value,
-            "an empty list admits nobody: write \"*=owner\" at least, or \"any\"",
-        ));
-    }
+    let expected = "a list of rules such as \"*=public\", [] for nobody, or \"any\"";
+    let rules: Option<Vec<CallerRule>> = rules(value, expected)?;
     let policy = rules.map(CallerPolicy::new).transpose();
     policy.map_err(|error| Mismatch::new(value, error.to_string()))
 }

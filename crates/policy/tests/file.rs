@@ -28,6 +28,7 @@ fn every_decision_is_read() {
     assert_eq!(policy.mrsigner, Accepted::OneOf(vec![[0xbb; 32]]));
     assert_eq!(policy.isv_prod_id, Accepted::OneOf(vec![0, 7]));
     assert_eq!(policy.minimum_isv_svn, Some(3));
+    assert_eq!(policy.identity, Accepted::OneOf(vec![[0x1d; 32], [0x1e; 32]]));
     assert_eq!(policy.boot_configuration, Some([0xcf; 32]));
     assert_eq!(policy.operator, Accepted::OneOf(vec![None, Some([0x11; 32])]));
     assert_eq!(policy.owners, Some(vec![[0x0a; 32]]));
@@ -189,6 +190,9 @@ fn values_of_another_kind_are_refused_with_their_line() {
         (Table::Image, "isv-prod-id", "65536"),
         (Table::Image, "minimum-isv-svn", "-1"),
         (Table::Image, "minimum-isv-svn", "[1]"),
+        (Table::Enclave, "identity", "\"none\""),
+        (Table::Enclave, "identity", "[]"),
+        (Table::Enclave, "identity", with_any.as_str()),
         (Table::Enclave, "boot-configuration", "\"none\""),
         (Table::Enclave, "operator", "\"nobody\""),
         (Table::Enclave, "owners", "1"),
@@ -208,7 +212,6 @@ fn values_of_another_kind_are_refused_with_their_line() {
         (Table::App, "minimum-endorsements", "17"),
         (Table::App, "network", "\"none\""),
         (Table::App, "network", "[\"ftp://example.com\"]"),
-        (Table::App, "callers", "[]"),
         (Table::App, "callers", "[\"everybody\"]"),
         (Table::App, "assets", "\"none\""),
         (Table::App, "assets", "{ at = \"/a\" }"),
@@ -364,6 +367,13 @@ fn what_is_open_matters_less_where_something_else_is_pinned() {
     let said = key(&signed, "image.mrenclave").gives_up.unwrap();
     assert!(said.contains("has that key"), "{said}");
     assert!(key(&open(), "image.mrenclave").gives_up.unwrap().contains("anybody's code"));
+    let unnamed = with(GOOD, Table::Enclave, "identity", "\"any\"");
+    for pin in ["root", "freshness"] {
+        let one = with(&unnamed, Table::Volume, pin, "\"any\"");
+        assert_eq!(key(&one, "enclave.identity").gives_up, None, "a twin differs in what is left");
+    }
+    let tpm = with(&with(&unnamed, Table::Volume, "root", "\"any\""), Table::Volume, "freshness", "\"tpm\"");
+    assert!(key(&tpm, "enclave.identity").gives_up.unwrap().contains("twin"), "a twin has a TPM too");
     let owned = with(GOOD, Table::App, "code", "\"any\"");
     assert!(key(&owned, "apps.hello.code").accepts.contains("owner"));
 }

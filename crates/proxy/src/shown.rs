@@ -73,7 +73,7 @@ struct ShownApp {
     fuel: u64,
     network: NetworkPolicy,
     sends_plaintext: bool,
-    /// Rules; none: everybody may ask for everything.
+    /// Rules; none: it admits nobody.
     callers: Vec<String>,
     issuers: Vec<String>,
     upgrade: String,

@@ -4,8 +4,7 @@ use crate::table::{Table, times};
 use crate::wasmtime::Wasmtime;
 use crate::{Scope, component, seconds};
 use anyhow::Result;
-use cloister_api::DeploySettings;
-use cloister_tests::{Enclave, example, name};
+use cloister_tests::{Enclave, example, for_everybody, name};
 use std::time::Instant;
 
 /// Prints how long a deploy takes, and how long Wasmtime's own compiler does.
@@ -25,7 +24,7 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime, scope: Scope
         let size = format!("{} KiB", wasm.len() >> 10);
         let app = name("compiled");
         let began = Instant::now();
-        session.deploy(&app, wasm, &DeploySettings::default(), |_| {}).await?;
+        session.deploy(&app, wasm, &for_everybody(), |_| {}).await?;
         let image = began.elapsed();
         session.remove(&app).await?;
         let native = wasmtime.compile(&component(example_name), &folder.path().join("compiled"), &[])?;

@@ -7,7 +7,7 @@ use crate::{component, median};
 use anyhow::{Result, ensure};
 use cloister_api::{AppName, DeploySettings, Limits};
 use cloister_client::Session;
-use cloister_tests::{Enclave, example, name};
+use cloister_tests::{Enclave, example, for_everybody, name};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime) -> Result<()
     let session = enclave.owner().await;
     let app = name("cpu");
     let limits = Limits { fuel: MAX_FUEL, ..Limits::default() };
-    let settings = DeploySettings { limits, ..DeploySettings::default() };
+    let settings = DeploySettings { limits, ..for_everybody() };
     session.deploy(&app, example("benchmark"), &settings, |_| {}).await?;
     let image = Image { enclave, session, app };
     let folder = tempfile::TempDir::new()?;

@@ -5,16 +5,15 @@ use crate::load::{Load, Question, Sample, Transport};
 use crate::table::{Table, times};
 use crate::wasmtime::Wasmtime;
 use anyhow::Result;
-use cloister_api::DeploySettings;
 use cloister_host::Statistics;
-use cloister_tests::{Enclave, example, name};
+use cloister_tests::{Enclave, example, for_everybody, name};
 use hyper::Method;
 use std::time::Duration;
 
 /// Prints both tables: times, and crossings of the boundary.
 pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime) -> Result<()> {
     let session = enclave.owner().await;
-    session.deploy(&name("bench"), example("benchmark"), &DeploySettings::default(), |_| {}).await?;
+    session.deploy(&name("bench"), example("benchmark"), &for_everybody(), |_| {}).await?;
     let server = wasmtime.serve(&component("http-benchmark"))?;
 
     let call = Question {

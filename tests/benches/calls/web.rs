@@ -7,14 +7,13 @@ use crate::requests::{cells, in_turns, print_crossings, ratios};
 use crate::table::Table;
 use crate::wasmtime::Wasmtime;
 use anyhow::Result;
-use cloister_api::DeploySettings;
-use cloister_tests::{Enclave, example, name};
+use cloister_tests::{Enclave, example, for_everybody, name};
 use hyper::Method;
 
 /// Prints both tables: times, and crossings of the boundary.
 pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime) -> Result<()> {
     let session = enclave.owner().await;
-    session.deploy(&name("web"), example("http-benchmark"), &DeploySettings::default(), |_| {}).await?;
+    session.deploy(&name("web"), example("http-benchmark"), &for_everybody(), |_| {}).await?;
     let server = wasmtime.serve(&component("http-benchmark"))?;
     let native = Native::start()?;
 

@@ -3,7 +3,7 @@ use anyhow::{Result, ensure};
 use bytes::Bytes;
 use cloister_api::{AppName, DeploySettings, Limits, RunRequest};
 use cloister_client::{RunOutput, Session};
-use cloister_tests::{Enclave, RawTls, example as component, name};
+use cloister_tests::{Enclave, RawTls, example as component, for_everybody, name};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::Request;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -40,7 +40,7 @@ pub(crate) async fn measure(enclave: &Enclave, example: &Example) -> Result<Cost
         app: name(&format!("{}-example", example.name)),
     };
     let limits = Limits { fuel: 1_000_000_000, ..Limits::default() };
-    let settings = DeploySettings { limits, ..DeploySettings::default() };
+    let settings = DeploySettings { limits, ..for_everybody() };
     let deployed = asker.session.deploy(&asker.app, wasm, &settings, |_| {}).await?;
     if let Some(before) = &example.before {
         asker.ask(before).await?;

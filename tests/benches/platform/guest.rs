@@ -1,7 +1,7 @@
 use anyhow::{Context as _, Result, ensure};
 use cloister_api::{AppName, DeploySettings, Limits, NetworkPolicy};
 use cloister_client::Session;
-use cloister_tests::{Enclave, name, platform_guest};
+use cloister_tests::{Enclave, for_everybody, name, platform_guest};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ impl Guest {
         let limits = Limits { fuel: MAX_FUEL, wall_time_ms: 600_000, ..Limits::default() };
         let rules = rules.iter().map(|rule| rule.parse()).collect::<Result<_, _>>()?;
         let network = NetworkPolicy::new(rules)?;
-        let settings = DeploySettings { limits, network, ..DeploySettings::default() };
+        let settings = DeploySettings { limits, network, ..for_everybody() };
         session.deploy(&app, platform_guest("platform-bench"), &settings, |_| {}).await?;
         Ok(Self { session, app })
     }

@@ -6,7 +6,7 @@ use crate::{Sizes, folder, limits};
 use anyhow::Result;
 use cloister_api::DeploySettings;
 use cloister_host::{Statistics, UsercallKind};
-use cloister_tests::{Enclave, example, name};
+use cloister_tests::{Enclave, example, for_everybody, name};
 use hyper::Method;
 use serde_json::json;
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 pub(crate) async fn compare(enclave: &Enclave, sizes: &Sizes) -> Result<()> {
     let owner = enclave.owner().await;
     let app = name("small");
-    let settings = DeploySettings { limits: limits(), ..DeploySettings::default() };
+    let settings = DeploySettings { limits: limits(), ..for_everybody() };
     owner.deploy(&app, example("files"), &settings, |_| {}).await?;
     for connection in 0..MOST_CONNECTIONS {
         owner.call_json(&app, "put", &json!([format!("/{connection}"), TEXT])).await?;

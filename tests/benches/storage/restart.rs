@@ -5,7 +5,7 @@ use crate::wasmtime::Wasmtime;
 use crate::{Artifact, Sizes, component, limits, patient, seconds, stop};
 use anyhow::{Result, ensure};
 use cloister_api::DeploySettings;
-use cloister_tests::{Enclave, example, name};
+use cloister_tests::{Enclave, example, for_everybody, name};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(crate) async fn compare(enclave: Enclave, wasmtime: &Wasmtime, sizes: &Sizes
     }
     let wasm = example("javascript");
     let app = name("artifact");
-    let settings = DeploySettings { limits: limits(), ..DeploySettings::default() };
+    let settings = DeploySettings { limits: limits(), ..for_everybody() };
     let began = Instant::now();
     let deployed = enclave.owner().await.deploy(&app, wasm, &settings, |_| {}).await?;
     let deploy = began.elapsed();

@@ -7,14 +7,14 @@ use crate::{Sizes, component, limits, median, patient, stop, times};
 use anyhow::{Result, ensure};
 use cloister_api::{AppName, DeploySettings};
 use cloister_client::Session;
-use cloister_tests::{Enclave, example, name};
+use cloister_tests::{Enclave, example, for_everybody, name};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Prints the table. Restarts the enclave, so that nothing is decrypted yet when it reads again.
 pub(crate) async fn compare(enclave: Enclave, wasmtime: &Wasmtime, sizes: &Sizes) -> Result<Enclave> {
     let app = name("large");
-    let settings = DeploySettings { limits: limits(), ..DeploySettings::default() };
+    let settings = DeploySettings { limits: limits(), ..for_everybody() };
     enclave.owner().await.deploy(&app, example("files"), &settings, |_| {}).await?;
     let path = component("files");
     let natives = [Native::stock(wasmtime, &path)?, Native::restrained(wasmtime, &path)?];

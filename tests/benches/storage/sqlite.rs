@@ -7,7 +7,7 @@ use crate::{Sizes, limits, patient, seconds, times};
 use anyhow::{Context as _, Result, bail, ensure};
 use cloister_api::{AppName, DeploySettings};
 use cloister_host::Statistics;
-use cloister_tests::{Enclave, name};
+use cloister_tests::{Enclave, for_everybody, name};
 use serde_json::json;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) async fn compare(enclave: &Enclave, wasmtime: &Wasmtime, sizes: &Size
     let wasm = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let app = name("sqlite");
     let owner = enclave.owner().await;
-    let settings = DeploySettings { limits: limits(), ..DeploySettings::default() };
+    let settings = DeploySettings { limits: limits(), ..for_everybody() };
     owner.deploy(&app, wasm, &settings, |_| {}).await?;
     let [stock, restrained] = [Native::stock(wasmtime, &path)?, Native::restrained(wasmtime, &path)?];
 

@@ -2,7 +2,7 @@
 
 use cloister_api::{Code, DeployEvent, DeploySettings, EnvironmentVariable, Limits};
 use cloister_client::{Client, ClientError, DeployProgress, Identity, Session};
-use cloister_tests::{Setup, code_hash, guest, name, shared};
+use cloister_tests::{Setup, code_hash, for_everybody, guest, name, shared};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Code {
 }
 
 pub(crate) async fn deploy(session: &Session, app: &str, wasm: &str) {
-    session.deploy(&name(app), guest(wasm), &DeploySettings::default(), |_| {}).await.unwrap();
+    session.deploy(&name(app), guest(wasm), &for_everybody(), |_| {}).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +29,7 @@ async fn an_app_is_deployed_called_described_and_removed() {
     let settings = DeploySettings {
         limits: Limits { fuel: 1_000_000, ..Limits::default() },
         environment: vec![EnvironmentVariable { name: "TOKEN".into(), value: "planted-secret".into() }],
-        ..DeploySettings::default()
+        ..for_everybody()
     };
     let deployed =
         session.deploy(&app, wasm.clone(), &settings, |progress| events.push(progress)).await.unwrap();
@@ -80,7 +80,7 @@ async fn calls_under_way_finish_on_the_code_that_they_began_with() {
     let app = name("replaced");
     let settings = DeploySettings {
         limits: Limits { fuel: 100_000_000_000, wall_time_ms: 60_000, ..Limits::default() },
-        ..DeploySettings::default()
+        ..for_everybody()
     };
     let old = session.deploy(&app, guest("clock-reader"), &settings, |_| {}).await.unwrap();
     let caller = shared().caller().await;
@@ -89,7 +89,7 @@ async fn calls_under_way_finish_on_the_code_that_they_began_with() {
         async move { caller.call_json(&app, "read", &json!([400_000])).await }
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let new = session.replace(&app, guest("toolbox"), &DeploySettings::default(), |_| {}).await.unwrap();
+    let new = session.replace(&app, guest("toolbox"), &for_everybody(), |_| {}).await.unwrap();
     let answer = session.call_json(&app, "add", &json!([1, 2])).await.unwrap();
     assert_eq!((answer.result, answer.code_hash), (json!(3), new.summary.code_hash));
     let slow = slow.await.unwrap().unwrap();
@@ -111,8 +111,7 @@ async fn removing_gives_the_executable_pages_back() {
     let mut code = 0;
     for _ in 0..40 {
         let app = name("pages");
-        code =
-            session.deploy(&app, wasm.clone(), &DeploySettings::default(), |_| {}).await.unwrap().code_bytes;
+        code = session.deploy(&app, wasm.clone(), &for_everybody(), |_| {}).await.unwrap().code_bytes;
         session.remove(&app).await.unwrap();
     }
     let after = used(session.metrics().await.unwrap());
@@ -148,7 +147,7 @@ async fn only_an_owner_may_administer() {
     assert_eq!(code(caller.metrics().await), Code::Unauthenticated);
     assert_eq!(code(caller.describe(&app).await), Code::Unauthenticated);
     assert_eq!(code(caller.remove(&app).await), Code::Unauthenticated);
-    let deployed = caller.deploy(&app, guest("toolbox"), &DeploySettings::default(), |_| {}).await;
+    let deployed = caller.deploy(&app, guest("toolbox"), &for_everybody(), |_| {}).await;
     assert_eq!(code(deployed), Code::Unauthenticated);
     let stranger = cloister_client::Client::new(shared().policy())
         .with_identity(cloister_client::Identity::generate().unwrap())
@@ -156,7 +155,7 @@ async fn only_an_owner_may_administer() {
         .await
         .unwrap();
     assert_eq!(code(stranger.apps().await), Code::Forbidden);
-    let deployed = stranger.deploy(&app, guest("toolbox"), &DeploySettings::default(), |_| {}).await;
+    let deployed = stranger.deploy(&app, guest("toolbox"), &for_everybody(), |_| {}).await;
     assert_eq!(code(deployed), Code::Forbidden);
 }
 
@@ -179,7 +178,7 @@ async fn an_owner_sees_and_changes_their_own_apps_only() {
     let app = name("mine");
     assert_eq!(code(second.describe(&app).await), Code::Forbidden);
     assert_eq!(code(second.remove(&app).await), Code::Forbidden);
-    let replaced = second.replace(&app, guest("writer"), &DeploySettings::default(), |_| {}).await;
+    let replaced = second.replace(&app, guest("writer"), &for_everybody(), |_| {}).await;
     assert_eq!(code(replaced), Code::Forbidden);
     assert!(!second.metrics().await.unwrap().contains("app=\"mine\""));
     assert_eq!(first.call_json(&app, "add", &json!([1, 2])).await.unwrap().result, json!(3));
@@ -192,7 +191,7 @@ async fn calls_beyond_the_bound_are_told_that_the_enclave_is_busy() {
     let enclave = Arc::new(setup.start());
     let session = enclave.owner().await;
     let limits = Limits { fuel: 1 << 39, wall_time_ms: 3_000, ..Limits::default() };
-    let settings = DeploySettings { limits, ..DeploySettings::default() };
+    let settings = DeploySettings { limits, ..for_everybody() };
     session.deploy(&name("slow"), guest("toolbox"), &settings, |_| {}).await.unwrap();
     let slow = [0, 1].map(|_| {
         let enclave = Arc::clone(&enclave);
@@ -214,7 +213,7 @@ async fn a_stop_lets_calls_under_way_finish() {
     let enclave = Setup::new().start();
     let session = enclave.owner().await;
     let limits = Limits { fuel: 1 << 39, ..Limits::default() };
-    let settings = DeploySettings { limits, ..DeploySettings::default() };
+    let settings = DeploySettings { limits, ..for_everybody() };
     session.deploy(&name("last"), guest("clock-reader"), &settings, |_| {}).await.unwrap();
     let caller = enclave.caller().await;
     let last = tokio::spawn(async move { caller.call_json(&name("last"), "read", &json!([400_000])).await });
@@ -259,7 +258,7 @@ async fn nothing_of_a_guest_reaches_the_hosts_log() {
     let session = enclave.owner().await;
     let settings = DeploySettings {
         environment: vec![EnvironmentVariable { name: "PLANTED".into(), value: "planted".into() }],
-        ..DeploySettings::default()
+        ..for_everybody()
     };
     session.deploy(&name("planted-app"), guest("toolbox"), &settings, |_| {}).await.unwrap();
     session.deploy(&name("planted-log"), guest("writer"), &settings, |_| {}).await.unwrap();

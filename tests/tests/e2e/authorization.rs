@@ -214,7 +214,8 @@ fn with_body(request: Request<ForwardBody>, media_type: &'static str, body: Byte
     Request::from_parts(head, ForwardBody::new(Full::new(body)))
 }
 
-/// The settings with these rules, in which keys stand by the names of the page, and with the issuer that they may name.
+/// The settings with these rules, in which keys stand by the names of the page, and with the issuer that they may name. An empty cell
+/// is that of settings that say nothing.
 fn settings(world: &World, rules: &str) -> DeploySettings {
     let named = |rule: &str| {
         let keys =
@@ -223,9 +224,13 @@ fn settings(world: &World, rules: &str) -> DeploySettings {
             rule.replace(&format!("key:{name}"), &format!("key:{}", world.fingerprint(column)))
         })
     };
-    let rules = rules.split_whitespace().map(|rule| named(rule).parse().expect("a rule")).collect();
-    let callers = CallerPolicy::new(rules).expect("a policy");
-    DeploySettings { callers, issuers: vec![world.issuer()], ..DeploySettings::default() }
+    let said_nothing = DeploySettings { issuers: vec![world.issuer()], ..DeploySettings::default() };
+    if rules.is_empty() {
+        return said_nothing;
+    }
+    let texts = rules.split_whitespace().filter(|text| *text != "[]");
+    let rules = texts.map(|rule| named(rule).parse().expect("a rule")).collect();
+    DeploySettings { callers: CallerPolicy::new(rules).expect("a policy"), ..said_nothing }
 }
 
 /// The codes that say that a request was refused for who sent it.

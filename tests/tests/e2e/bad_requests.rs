@@ -4,7 +4,7 @@ use crate::apps::{code, deploy};
 use bytes::Bytes;
 use cloister_api::{Code, DeploySettings, Limits, Problem};
 use cloister_client::{ClientError, Session};
-use cloister_tests::{RawTls, guest, name, shared};
+use cloister_tests::{RawTls, for_everybody, guest, name, shared};
 use serde_json::json;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn problem<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Problem {
 }
 
 async fn refused(session: &Session, wasm: impl Into<Bytes>) -> Problem {
-    problem(session.deploy(&name("refused"), wasm.into(), &DeploySettings::default(), |_| {}).await)
+    problem(session.deploy(&name("refused"), wasm.into(), &for_everybody(), |_| {}).await)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,18 +123,18 @@ async fn unknown_names_suggest_near_ones() {
 async fn a_second_deploy_of_a_name_is_refused() {
     let session = shared().owner().await;
     deploy(&session, "twice", "toolbox").await;
-    let second = session.deploy(&name("twice"), guest("writer"), &DeploySettings::default(), |_| {}).await;
+    let second = session.deploy(&name("twice"), guest("writer"), &for_everybody(), |_| {}).await;
     assert_eq!(code(second), Code::AppExists);
     assert_eq!(session.call_json(&name("twice"), "add", &json!([1, 2])).await.unwrap().result, json!(3));
     session.remove(&name("twice")).await.unwrap();
-    let none = session.replace(&name("twice"), guest("writer"), &DeploySettings::default(), |_| {}).await;
+    let none = session.replace(&name("twice"), guest("writer"), &for_everybody(), |_| {}).await;
     assert_eq!(code(none), Code::UnknownApp);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_out_of_range_are_refused() {
     let limits = Limits { memory: 1 << 40, ..Limits::default() };
-    let settings = DeploySettings { limits, ..DeploySettings::default() };
+    let settings = DeploySettings { limits, ..for_everybody() };
     let result = shared().owner().await.deploy(&name("greedy"), guest("toolbox"), &settings, |_| {}).await;
     let problem = problem(result);
     assert_eq!(problem.code, Code::InvalidSettings);

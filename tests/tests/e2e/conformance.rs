@@ -7,7 +7,7 @@ mod reference;
 use bytes::Bytes;
 use cloister_api::{AppName, Code, DeploySettings, Directory, EnvironmentVariable, Limits, RunRequest};
 use cloister_client::{ClientError, RunOutput, Session};
-use cloister_tests::{given, name, shared};
+use cloister_tests::{for_everybody, given, name, shared};
 use commands::{COMMANDS, Command, Ended, Status};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -239,7 +239,7 @@ fn settings(component: &str) -> DeploySettings {
         environment: variables(&ENVIRONMENT),
         config: variables(&CONFIG),
         directories,
-        ..DeploySettings::default()
+        ..for_everybody()
     }
 }
 

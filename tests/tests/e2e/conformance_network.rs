@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use cloister_api::{Code, DeploySettings, EnvironmentVariable, Limits, NetworkPolicy};
 use cloister_client::{ClientError, Session};
-use cloister_tests::{given, name, shared};
+use cloister_tests::{for_everybody, given, name, shared};
 use serde_json::json;
 use servers::{Protocol, Servers};
 use service::{Peer, Transport};
@@ -155,7 +155,7 @@ fn settings(environment: Vec<(String, String)>) -> DeploySettings {
         environment.into_iter().map(|(name, value)| EnvironmentVariable { name, value }).collect();
     let limits =
         Limits { fuel: 10_000_000_000, wall_time_ms: 60_000, memory: 128 << 20, ..Limits::default() };
-    DeploySettings { limits, environment, ..DeploySettings::default() }
+    DeploySettings { limits, environment, ..for_everybody() }
 }
 
 const ALL_OF_THE_NETWORK: [&str; 5] =

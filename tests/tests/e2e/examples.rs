@@ -6,7 +6,7 @@
 use crate::web::Service;
 use cloister_api::{AppName, DeployEvent, DeploySettings, EnvironmentVariable, Limits, RunRequest};
 use cloister_client::{DeployProgress, RunOutput, Session};
-use cloister_tests::{Enclave, RawTls, Setup, code_hash, example, name, shared};
+use cloister_tests::{Enclave, RawTls, Setup, code_hash, example, for_everybody, name, shared};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rust_example_runs() {
-    let app = App::deploy(shared(), "rust", &DeploySettings::default()).await;
+    let app = App::deploy(shared(), "rust", &for_everybody()).await;
     let greeting = app.session.call_wave(&app.name, "greet", &["\"Ada\"".into()]).await.unwrap();
     assert_eq!(greeting.code_hash, hex::encode(code_hash(&example("rust"))));
     assert!(greeting.result.as_str().unwrap().contains("Ada"), "{greeting:?}");
@@ -45,7 +45,7 @@ async fn the_rust_example_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_c_example_runs() {
-    let app = App::deploy(shared(), "c", &DeploySettings::default()).await;
+    let app = App::deploy(shared(), "c", &for_everybody()).await;
     assert_eq!(app.call("check-card", json!(["4111111111111111"])).await, json!(true));
     assert_eq!(app.call("check-card", json!(["4111111111111112"])).await, json!(false));
     // The check value of CRC-32/ISO-HDLC.
@@ -67,7 +67,7 @@ async fn the_c_example_runs() {
 /// `storage.rs` has the rest: everything that programs do with files.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_files_example_runs() {
-    let app = App::deploy(shared(), "files", &DeploySettings::default()).await;
+    let app = App::deploy(shared(), "files", &for_everybody()).await;
     app.ok("put", json!(["/diary/monday", "rain"])).await;
     app.ok("append", json!(["/diary/monday", ", then sun"])).await;
     assert_eq!(app.ok("get", json!(["/diary/monday"])).await, json!("rain, then sun"));
@@ -83,7 +83,7 @@ async fn the_files_example_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rust_job_runs() {
     let log = EnvironmentVariable { name: "REDACT_LOG".into(), value: "/runs.csv".into() };
-    let settings = DeploySettings { environment: vec![log], ..DeploySettings::default() };
+    let settings = DeploySettings { environment: vec![log], ..for_everybody() };
     let app = App::deploy(shared(), "job-rust", &settings).await;
     let text = "call 0171234567890\nor write to ada@example.com\n";
     let one = app.run(&[], text).await;
@@ -94,7 +94,7 @@ async fn the_rust_job_runs() {
     assert_eq!(app.run(&["--check"], text).await.exit_code, 1);
 
     // The next version of the app finds the files of this one.
-    let reader = DeploySettings::default();
+    let reader = for_everybody();
     app.session.replace(&app.name, example("files"), &reader, |_| {}).await.unwrap();
     let runs = app.ok("get", json!(["/runs.csv"])).await;
     let runs: Vec<_> = runs.as_str().unwrap().lines().map(|run| run.split_once(',').unwrap()).collect();
@@ -108,7 +108,7 @@ async fn the_rust_job_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rust_web_example_runs() {
-    let app = App::deploy(shared(), "web-rust", &DeploySettings::default()).await;
+    let app = App::deploy(shared(), "web-rust", &for_everybody()).await;
     assert_eq!(app.request("GET", "/hello", "").await, (200, "Hello, world!\n".to_owned()));
     assert_eq!(app.request("PUT", "/notes/letter", "Dear Ada").await.0, 200);
     assert_eq!(app.request("GET", "/notes/letter", "").await, (200, "Dear Ada".to_owned()));
@@ -321,7 +321,7 @@ impl Finished {
 }
 
 fn fuel(fuel: u64) -> DeploySettings {
-    DeploySettings { limits: Limits { fuel, ..Limits::default() }, ..DeploySettings::default() }
+    DeploySettings { limits: Limits { fuel, ..Limits::default() }, ..for_everybody() }
 }
 
 /// Seconds since 1970.

@@ -6,13 +6,19 @@ mod aesm;
 #[path = "../../../crates/collateral/tests/pccs/mod.rs"]
 mod pccs;
 
+use crate::apps::{code, deploy};
 use aesm::{AesmStandIn, Asked, Does, answer};
+use cloister_api::Code;
 use cloister_client::{Client, ClientError, Collateral};
 use cloister_host::{QuotingService, QuotingSettings};
 use cloister_soft_sgx::SoftPlatform;
-use cloister_tests::{Machine, Setup, error, given, status};
+use cloister_tests::{Machine, Setup, error, for_everybody, given, guest, name, status};
 use pccs::{Pccs, pages};
+use serde_json::json;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 fn platform(state: &Path) -> (SoftPlatform, Collateral) {
     let platform = SoftPlatform::open(state).unwrap();
@@ -73,6 +79,61 @@ fn an_enclave_that_gets_no_quote_does_not_serve_and_says_why() {
     assert!(why.contains("AESM") && why.contains("sgx_prv"), "{why}");
     let why = Machine::refuses_to_start(folder.path(), &["--quoting", "aesm", "--aesm-socket", "/no/socket"]);
     assert!(why.contains("aesmd"), "{why}");
+}
+
+/// The evidence and the apps that there were stay, and what needs new evidence is refused until there is some again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quoting_service_that_fails_later_costs_new_evidence_and_nothing_else() {
+    let mut setup = Setup::new();
+    setup.configuration.quote_lifetime_ms = 0;
+    let (platform, collateral) = platform(setup.state());
+    let fails = Arc::new(AtomicBool::new(false));
+    let failing = Arc::clone(&fails);
+    let service = AesmStandIn::start_with(setup.state(), platform, move |asked, right| match asked {
+        Asked::Quote if failing.load(Ordering::SeqCst) => Does::Sends(answer(asked, 24, &[])),
+        _ => Does::Sends(right),
+    });
+    let cache = Pccs::start(pages(&collateral, "sgx"));
+    setup.launch.quoting = QuotingSettings {
+        service: QuotingService::Aesm,
+        aesm_socket: service.path().to_owned(),
+        collateral: Some(cloister_collateral::CollateralServer::new(&cache.url()).unwrap()),
+        ..QuotingSettings::default()
+    };
+    let enclave = setup.start();
+    let owner = enclave.owner().await;
+    deploy(&owner, "first", "toolbox").await;
+
+    fails.store(true, Ordering::SeqCst);
+    let refused = owner.deploy(&name("second"), guest("toolbox"), &for_everybody(), |_| {}).await;
+    assert_eq!(code(refused), Code::EvidenceUnavailable);
+    assert_eq!(owner.apps().await.unwrap().apps.len(), 1);
+    // The upkeep finds the evidence old, and cannot renew it.
+    let told = "the evidence is old and cannot be made anew";
+    eventually(|| enclave.log().iter().any(|line| line.contains(told))).await;
+    // New sessions verify with what there is.
+    let caller = enclave.caller().await;
+    let made = caller.claims().made;
+    let sum = caller.call_json(&name("first"), "add", &json!([1, 2])).await.unwrap();
+    assert_eq!(sum.result, json!(3));
+
+    fails.store(false, Ordering::SeqCst);
+    deploy(&owner, "second", "toolbox").await;
+    let renewed = enclave.caller().await;
+    assert!(renewed.claims().made >= made && renewed.claims().apps.len() == 2);
+    enclave.owner().await.remove(&name("second")).await.unwrap();
+}
+
+/// # Panics
+/// Where it does not become true in a minute.
+async fn eventually(is_true: impl Fn() -> bool) {
+    for _ in 0..600 {
+        if is_true() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it did not become true");
 }
 
 #[test]

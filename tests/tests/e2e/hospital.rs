@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use cloister_api::{DeploySettings, EnvironmentVariable, Limits};
 use cloister_client::{ClientError, Identity, Session};
 use cloister_hospital::{Expected, HospitalError, Outside, Patient, PatientRecord, SecondOpinion, Seen};
-use cloister_tests::{Enclave, Setup, code_hash, example, name};
+use cloister_tests::{Enclave, Setup, code_hash, example, for_everybody, name};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -178,7 +178,7 @@ fn settings(outside: &Outside) -> DeploySettings {
         network: crate::probe::network(&[&outside.api]),
         roots: vec![BASE64_STANDARD.encode(&outside.root)],
         configure_with: Some("setup".to_owned()),
-        ..DeploySettings::default()
+        ..for_everybody()
     }
 }
 

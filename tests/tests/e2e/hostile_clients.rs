@@ -3,7 +3,7 @@
 use crate::apps::deploy;
 use cloister_api::{DeploySettings, Limits};
 use cloister_client::Session;
-use cloister_tests::{RawTls, Setup, exchange, guest, name, shared};
+use cloister_tests::{RawTls, Setup, exchange, for_everybody, guest, name, shared};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -107,7 +107,7 @@ async fn a_call_ends_with_its_client() {
     let enclave = Setup::new().start();
     let session = enclave.owner().await;
     let limits = Limits { fuel: 1 << 39, wall_time_ms: 600_000, ..Limits::default() };
-    let settings = DeploySettings { limits, ..DeploySettings::default() };
+    let settings = DeploySettings { limits, ..for_everybody() };
     session.deploy(&name("abandoned"), guest("toolbox"), &settings, |_| {}).await.unwrap();
     let mut clients = Vec::new();
     for _ in 0..10 {

@@ -3,7 +3,7 @@
 use crate::apps::{code, deploy};
 use cloister_api::{Code, DeploySettings, Limits};
 use cloister_client::ClientError;
-use cloister_tests::{Setup, given, guest, name, shared};
+use cloister_tests::{Setup, for_everybody, given, guest, name, shared};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +16,7 @@ async fn eight_hostile_guests_beside_a_good_one() {
     deploy(&session, "handles", "handle-bomb").await;
     deploy(&session, "host-calls", "clock-reader").await;
     deploy(&session, "log", "writer").await;
-    let small =
-        DeploySettings { limits: Limits { result: 1000, ..Limits::default() }, ..DeploySettings::default() };
+    let small = DeploySettings { limits: Limits { result: 1000, ..Limits::default() }, ..for_everybody() };
     session.deploy(&name("result"), guest("toolbox"), &small, |_| {}).await.unwrap();
 
     let over = Arc::new(AtomicBool::new(false));
@@ -80,7 +79,7 @@ async fn calls_that_want_more_than_the_heap_harm_no_modest_one() {
     let session = enclave.owner().await;
     deploy(&session, "modest", "toolbox").await;
     let limits = Limits { memory: 512 << 20, result: 16 << 20, fuel: 1 << 32, ..Limits::default() };
-    let settings = DeploySettings { limits, ..DeploySettings::default() };
+    let settings = DeploySettings { limits, ..for_everybody() };
     session.deploy(&name("greedy"), guest("toolbox"), &settings, |_| {}).await.unwrap();
     let greedy = (0..20).map(|i| {
         let enclave = Arc::clone(&enclave);

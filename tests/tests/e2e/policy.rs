@@ -36,6 +36,7 @@ fn a_policy_from_an_enclave_accepts_it_until_a_line_of_it_says_otherwise() {
         ("image", "mrsigner", &hash, "mrsigner"),
         ("image", "isv-prod-id", "999", "isv-prod-id"),
         ("image", "minimum-isv-svn", "65535", "isv-svn"),
+        ("enclave", "identity", &hash, "identity"),
         ("enclave", "boot-configuration", &hash, "boot-configuration"),
         ("enclave", "operator", &hash, "operator"),
         ("enclave", "owners", "[]", "owners"),
@@ -118,7 +119,7 @@ impl Case {
         let machine = Machine::start();
         let rust = given("CLOISTER_EXAMPLES").join("rust.wasm");
         let rust = rust.to_str().unwrap();
-        machine.succeeds(&["deploy", rust, "--name", "hello", "--allow", "https://example.com"]);
+        machine.succeeds(&["deploy", rust, "--name", "hello", "--public", "--allow", "https://example.com"]);
         let policy = machine.folder().join("policy.toml");
         machine.succeeds(&["policy", "init", "--out", policy.to_str().unwrap()]);
         Self { machine, policy }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cloister_api::{AppName, DeploySettings, Limits, NetworkPolicy};
 use cloister_client::{ClientError, Session};
-use cloister_tests::{given, name};
+use cloister_tests::{for_everybody, given, name};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -22,7 +22,7 @@ pub(crate) fn settings(rules: &[&str]) -> DeploySettings {
     DeploySettings {
         limits: Limits { fuel: 10_000_000_000, wall_time_ms: 30_000, ..Limits::default() },
         network: network(rules),
-        ..DeploySettings::default()
+        ..for_everybody()
     }
 }
 

@@ -5,6 +5,7 @@ use crate::apps::deploy;
 use cloister_attestation::verify::{Collateral, Observed, Presented, ReceivedEvidence, verify};
 use cloister_attestation::{Evidence, SessionBinding};
 use cloister_client::{Accepted, Check, Client, ClientError, Endpoint, Policy};
+use cloister_policy::PolicyFile;
 use cloister_tests::attacker::{Attack, Attacker, StolenKey};
 use cloister_tests::{RawTls, Setup, code_hash, guest, name};
 use rustls::pki_types::CertificateDer;
@@ -69,6 +70,32 @@ async fn a_twin_of_another_owner_is_refused_where_the_owner_is_pinned() {
     owned.app(name("vault")).owner = Accepted::OneOf(vec![owner]);
     expected.connect(owned.clone()).await.unwrap();
     assert_eq!(refused(&twin.address(), owned).await, [Check::Owner { app: name("vault") }]);
+}
+
+/// A second enclave that the same owner started with the same configuration, and gave the same app. It is what the first one
+/// is in everything that a policy can pin, but for the volume, and so for the key in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_twin_of_the_same_owner_is_refused_where_the_identity_is_pinned() {
+    let expected = Setup::new().start();
+    let twin = expected.twin().start();
+    for enclave in [&expected, &twin] {
+        deploy(&enclave.owner().await, "vault", "toolbox").await;
+    }
+    let session = expected.caller().await;
+    let found = PolicyFile::of_found(session.verified()).unwrap().policy;
+    assert_eq!(found.identity, Accepted::OneOf(vec![session.claims().tls_key]));
+    // Either may be a commit ahead of the other.
+    let pinned = Policy { minimum_epoch: None, ..found };
+    expected.connect(pinned.clone()).await.unwrap();
+    assert_eq!(refused(&twin.address(), pinned.clone()).await, [Check::Identity]);
+
+    let unpinned = Policy { identity: Accepted::Any, ..pinned.clone() };
+    expected.connect(unpinned.clone()).await.unwrap();
+    twin.connect(unpinned).await.unwrap();
+
+    drop(session);
+    let again = expected.stop_and_keep().start();
+    again.connect(pinned).await.unwrap();
 }
 
 /// What the enclave answered to somebody else, whole, and the evidence in it.

@@ -3,7 +3,7 @@
 use crate::apps::code;
 use cloister_api::{Code, DeploySettings, EnvironmentVariable, Limits};
 use cloister_client::{ClientError, Session};
-use cloister_tests::{Machine, Setup, SoftTpm, example, guest, name, shared, status};
+use cloister_tests::{Machine, Setup, SoftTpm, example, for_everybody, guest, name, shared, status};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(crate) async fn deploy_files(session: &Session, app: &str) {
     let environment = vec![EnvironmentVariable { name: "PLANTED".into(), value: "PlantedValue".into() }];
     let limits = Limits { fuel: 10_000_000_000, wall_time_ms: 120_000, ..Limits::default() };
-    let settings = DeploySettings { limits, environment, ..DeploySettings::default() };
+    let settings = DeploySettings { limits, environment, ..for_everybody() };
     session.deploy(&name(app), example("files"), &settings, |_| {}).await.unwrap();
 }
 
@@ -50,7 +50,7 @@ async fn apps_files_and_keys_survive_a_restart_and_the_host_sees_none_of_them() 
         .await;
         ok(&session, app, "set-key", json!(["PlantedKey", format!("PlantedSecret of {app}")])).await;
     }
-    session.deploy(&name("third"), guest("toolbox"), &DeploySettings::default(), |_| {}).await.unwrap();
+    session.deploy(&name("third"), guest("toolbox"), &for_everybody(), |_| {}).await.unwrap();
     session.call_json(&name("third"), "add", &json!([1, 2])).await.unwrap();
     let described = session.describe(&name("planted-one")).await.unwrap();
     assert_eq!(described.environment, ["PLANTED"]);
@@ -136,7 +136,7 @@ async fn a_replacement_keeps_the_data() {
     ok(&session, "kept", "set-key", json!(["k", "v"])).await;
     let settings = DeploySettings {
         limits: Limits { fuel: 100_000_000, storage: 64 << 10, files: 4, ..Limits::default() },
-        ..DeploySettings::default()
+        ..for_everybody()
     };
     session.replace(&name("kept"), example("files"), &settings, |_| {}).await.unwrap();
     assert_eq!(ok(&session, "kept", "get", json!(["a/b"])).await, json!("text"));
@@ -158,7 +158,7 @@ async fn a_call_without_storage_commits_nothing_and_one_with_storage_says_in_whi
     let enclave = Setup::new().start();
     let session = enclave.owner().await;
     deploy_files(&session, "epochs").await;
-    session.deploy(&name("plain"), guest("toolbox"), &DeploySettings::default(), |_| {}).await.unwrap();
+    session.deploy(&name("plain"), guest("toolbox"), &for_everybody(), |_| {}).await.unwrap();
     let plain = session.call_json(&name("plain"), "add", &json!([1, 2])).await.unwrap();
     assert_eq!(plain.epoch, None);
     let first = session.call_json(&name("epochs"), "put", &json!(["f", "1"])).await.unwrap().epoch.unwrap();

@@ -2,7 +2,9 @@
 
 use crate::storage::{deploy_files, ok};
 use cloister_api::{Code, Configuration, HandOver, ImageDigest, ImageUpgrade, VolumeAdoption};
-use cloister_client::{Client, ClientError, Endpoint, Identity, Measurement, Policy, Session, TrustAnchor};
+use cloister_client::{
+    Accepted, Client, ClientError, Endpoint, Identity, Measurement, Policy, Session, TrustAnchor,
+};
 use cloister_host::{DeviceKind, DiskSettings, Launch, LogSink, Running};
 use cloister_tests::{Enclave, Machine, Setup, SoftTpm, error, given, name, status};
 use serde_json::json;
@@ -133,6 +135,12 @@ async fn data_keys_and_identity_go_over_to_an_image_that_may_have_them() {
     let owner = owner_after(&enclave, &[old]).await;
     assert_eq!(owner.claims().lineage, [old]);
     assert_eq!(owner.claims().tls_key, tls_key, "the identity stays");
+    let pinned = Policy {
+        identity: Accepted::OneOf(vec![tls_key]),
+        mrenclave: Measurement::Exactly(vec![enclave.running().mrenclave(), old]),
+        ..enclave.policy()
+    };
+    enclave.connect(pinned).await.unwrap();
     assert_ne!(owner.claims().boot.id, boot.id);
     assert_eq!(owner.claims().boot.counter, boot.counter + 1);
     assert!(owner.volume().unwrap().epoch > epoch);

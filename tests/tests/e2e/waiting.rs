@@ -3,7 +3,7 @@
 use crate::apps::deploy;
 use cloister_api::{DeploySettings, Limits, NetworkPolicy};
 use cloister_client::Session;
-use cloister_tests::{Enclave, Setup, given, name};
+use cloister_tests::{Enclave, Setup, for_everybody, given, name};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ async fn a_thousand_calls_wait_for_slow_sockets_together_while_others_are_answer
     let settings = DeploySettings {
         network: NetworkPolicy::new(network).unwrap(),
         limits: Limits { fuel: 1_000_000_000, ..Limits::default() },
-        ..DeploySettings::default()
+        ..for_everybody()
     };
     owner.deploy(&name("reader"), std::fs::read(component).unwrap(), &settings, |_| {}).await.unwrap();
     let port = slow_server().await;

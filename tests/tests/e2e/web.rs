@@ -104,7 +104,7 @@ impl Service {
     pub(crate) async fn start(example: &str, arguments: &[&str]) -> Self {
         let machine = Machine::start();
         let component = given("CLOISTER_EXAMPLES").join(example).with_extension("wasm");
-        let deploy = ["deploy", component.to_str().unwrap(), "--name", "web"];
+        let deploy = ["deploy", component.to_str().unwrap(), "--name", "web", "--public"];
         machine.succeeds(&[&deploy[..], arguments].concat());
         let address: SocketAddr = machine.text("address").parse().unwrap();
         let der = machine.folder().join("enclave.der");

@@ -86,6 +86,22 @@ fn a_rule_for_everything_is_one_for_each_entry() {
     assert_eq!(of(EntryPattern::Any), ["owner"]);
 }
 
+/// Denied by default.
+#[test]
+fn nothing_said_means_the_owner_alone_and_no_rules_mean_nobody() {
+    let who = |policy: &CallerPolicy| {
+        [EntryPattern::Run, EntryPattern::Web, EntryPattern::Export("greet".into())]
+            .map(|entry| policy.of(&entry).cloned().collect::<Vec<_>>())
+    };
+    assert_eq!(who(&CallerPolicy::default()), [const { [Who::Owner] }; 3].map(Vec::from));
+    assert_eq!(who(&CallerPolicy::public()), [const { [Who::Public] }; 3].map(Vec::from));
+    assert_eq!(who(&CallerPolicy::new(Vec::new()).unwrap()), [const { Vec::new() }; 3]);
+    assert_eq!(CallerPolicy::default(), policy(&["*=owner"]));
+    assert_eq!(CallerPolicy::public(), policy(&["*=public"]));
+    assert!(CallerPolicy::default().is_owner_alone());
+    assert!(!policy(&["*=owner", "@web=public"]).is_owner_alone() && !policy(&[]).is_owner_alone());
+}
+
 #[test]
 fn policies_are_bounded_in_rules_and_in_bytes() {
     let many = |count: usize, length: usize| {

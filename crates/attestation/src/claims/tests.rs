@@ -257,7 +257,7 @@ fn an_endorsement_is_of_the_app_as_it_is_deployed() {
     for other in [
         AppClaims { code_hash: [1; 32], ..deployed.clone() },
         AppClaims { owner: [1; 32], ..deployed.clone() },
-        AppClaims { callers: callers(&["*=owner"]), ..deployed.clone() },
+        AppClaims { callers: CallerPolicy::public(), ..deployed.clone() },
         AppClaims { upgrade: UpgradePolicy::Frozen, ..deployed.clone() },
         AppClaims { issuers: vec![issuer("a")], ..deployed.clone() },
     ] {
@@ -297,12 +297,17 @@ fn claims_that_do_not_fit_a_certificate_are_refused() {
 #[test]
 fn as_many_apps_as_an_enclave_holds_fit_with_a_rule_and_assets_each() {
     let with = |callers: CallerPolicy| {
-        let app = |number| AppClaims { callers: callers.clone(), ..full_app(&format!("app-{number}")) };
+        let app = |number| AppClaims {
+            callers: callers.clone(),
+            quote_roots: None,
+            ..full_app(&format!("app-{number}"))
+        };
         Claims { apps: (100..228).map(app).collect(), ..example() }.encode()
     };
     assert!(with(CallerPolicy::default()).is_ok(), "{:?}", with(CallerPolicy::default()));
     // With more to say of each, fewer fit.
-    assert!(matches!(with(callers(&["*=owner", "greet=public"])), Err(ClaimsError::TooLong(_))));
+    let by_key = format!("*=key:{}", "a5".repeat(32));
+    assert!(matches!(with(callers(&[&by_key])), Err(ClaimsError::TooLong(_))));
 }
 
 proptest! {

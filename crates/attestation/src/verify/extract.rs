@@ -1,6 +1,6 @@
 use super::crypto::Graviola;
 use super::statements::Statements;
-use super::{Collateral, Observed, Presented, TcbStatus, TrustAnchor};
+use super::{Collateral, Observed, Presented, TcbStatus, TrustAnchor, VerifiedQuotes};
 use crate::{Claims, ClaimsError, HASH_LEN, MAX_QUOTE, key_fingerprint, sha256};
 use dcap_qvl::QuotePolicy;
 use dcap_qvl::quote::{EnclaveReport, Quote};
@@ -35,7 +35,12 @@ impl Extracted {
         collateral: Option<&Collateral>,
         anchor: &TrustAnchor,
         now: SystemTime,
+        quotes: Option<&VerifiedQuotes>,
     ) -> Self {
+        let verify = |root: &[u8]| match quotes {
+            Some(quotes) => quotes.signatures(presented.quote, root, collateral, now),
+            None => signatures(presented.quote, root, collateral, now),
+        };
         let parsed = parse_quote(presented.quote);
         let root = match &parsed {
             Ok((quote, _)) => root(quote, collateral, anchor),
@@ -45,7 +50,7 @@ impl Extracted {
             claims: Claims::decode(presented.claims),
             // Never under a root that the peer chose: the library is made for trusted ones, and panics at some others.
             signatures: match &root {
-                Ok(root) => signatures(presented.quote, root, collateral, now).map_err(Unverified::Failed),
+                Ok(root) => verify(root).map_err(Unverified::Failed),
                 Err(_) => Err(Unverified::NoRoot),
             },
             root,
@@ -75,7 +80,7 @@ pub(super) enum Unverified {
 }
 
 /// What verified collateral, and a verified PCK certificate, say of the platform.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct VerifiedPlatform {
     pub(super) status: TcbStatus,
     /// Intel's advisories that this status stands for.
@@ -84,6 +89,9 @@ pub(super) struct VerifiedPlatform {
     pub(super) ppid: Vec<u8>,
     /// Seconds since 1970 when the older of TCB info and quoting enclave's identity was issued.
     pub(super) collateral_issued: Result<u64, String>,
+    /// Seconds since 1970 when the first of all that was verified expires: certificates, revocation lists, TCB info and
+    /// quoting enclave's identity. The same quote verifies with the same result until then.
+    pub(super) expires: u64,
 }
 
 /// A quote of an SGX enclave or of a TDX virtual machine.
@@ -149,6 +157,7 @@ pub(super) fn signatures(
         fmspc: claims.platform.pck.fmspc,
         ppid: claims.platform.pck.ppid,
         collateral_issued: collateral_issued(collateral),
+        expires: claims.earliest_expiration_date,
     })
 }
 

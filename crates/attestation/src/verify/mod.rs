@@ -9,6 +9,7 @@ mod crypto;
 mod extract;
 mod facts;
 mod policy;
+mod quotes;
 mod received;
 mod report;
 mod server;
@@ -20,6 +21,7 @@ pub use policy::{
     Accepted, AppExpectation, ConfigurationDemand, FreshnessDemand, Measurement, OtherApps, Policy, Presence,
     TrustAnchor, UpgradeDemand,
 };
+pub use quotes::VerifiedQuotes;
 pub use received::{MAX_EVIDENCE_RESPONSE, ReceivedEvidence, UnreadableEvidence};
 pub use report::{Check, CheckResult, Outcome, Platform, VerificationReport};
 pub use server::{
@@ -108,7 +110,7 @@ pub struct Refused {
 /// Appraises evidence of a session at a time.
 ///
 /// `collateral` is what the quote is verified against; without it the signatures cannot be checked, which is a failed
-/// check.
+/// check. Whoever appraises many sessions with few enclaves does so with [`VerifiedQuotes`].
 ///
 /// # Errors
 /// [`Refused`] where any check failed.
@@ -119,7 +121,19 @@ pub fn verify(
     policy: &Policy,
     now: SystemTime,
 ) -> Result<Verified, Refused> {
-    let extracted = Extracted::new(presented, observed, collateral, &policy.anchor, now);
+    appraise(presented, observed, collateral, policy, now, None)
+}
+
+/// `quotes`: what of the signatures was verified before; `None`: they are verified now.
+fn appraise(
+    presented: &Presented<'_>,
+    observed: &Observed<'_>,
+    collateral: Option<&Collateral>,
+    policy: &Policy,
+    now: SystemTime,
+    quotes: Option<&VerifiedQuotes>,
+) -> Result<Verified, Refused> {
+    let extracted = Extracted::new(presented, observed, collateral, &policy.anchor, now, quotes);
     let report = compare::compare(&extracted, presented, observed, policy, now);
     match (report.accepted(), extracted.claims, extracted.quote, extracted.signatures) {
         (true, Ok(claims), Ok(quote), Ok(platform)) => {

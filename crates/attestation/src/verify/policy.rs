@@ -34,6 +34,10 @@ pub struct Policy {
     pub maximum_quote_age: Option<Duration>,
     /// How long ago Intel may have issued the TCB info and the quoting enclave's identity, whichever is older.
     pub maximum_collateral_age: Option<Duration>,
+    /// Which single enclave it is: the fingerprint of its TLS key, SHA-256 of the SubjectPublicKeyInfo. The key is made at the
+    /// volume's first start, is kept in it, and goes with it to another image: this tells one enclave from a twin of the same
+    /// image, platform, configuration, owner and code, and not from a copy of its own volume.
+    pub identity: Accepted<[u8; HASH_LEN]>,
     /// SHA-256 of the boot configuration.
     pub boot_configuration: Option<[u8; HASH_LEN]>,
     /// SHA-256 of the operator's SubjectPublicKeyInfo; `None` for an enclave without operator.
@@ -83,6 +87,7 @@ impl Policy {
             ppid: Accepted::Any,
             maximum_quote_age: None,
             maximum_collateral_age: None,
+            identity: Accepted::Any,
             boot_configuration: None,
             operator: Accepted::Any,
             owners: None,

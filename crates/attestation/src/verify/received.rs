@@ -108,6 +108,16 @@ mod tests {
         assert_eq!(with("collateral", json!({ "tcb_info": 1 })), "collateral");
         assert_eq!(with("volume", json!({ "epoch": 1, "root": "40" })), "root of the volume");
         assert_eq!(with("claims", json!(7)), "response");
-        assert_eq!(ReceivedEvidence::read(&vec![b' '; MAX_EVIDENCE_RESPONSE + 1]).unwrap_err().0, "response");
+    }
+
+    #[test]
+    fn a_response_has_at_most_its_bytes() {
+        let mut body = json!({ "claims": "oA==", "quote": "AwA=", "signature": "MAA=" }).to_string().into_bytes();
+        body.resize(MAX_EVIDENCE_RESPONSE, b' ');
+        assert!(ReceivedEvidence::read(&body).is_ok());
+        for length in [MAX_EVIDENCE_RESPONSE + 1, MAX_EVIDENCE_RESPONSE * 2] {
+            body.resize(length, b' ');
+            assert_eq!(ReceivedEvidence::read(&body).unwrap_err().0, "response");
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::platform::{Enclave, Image, Levels, Processor, TestPlatform};
 use cloister_api::{AppName, CallerPolicy, Limits, NetworkPolicy};
 use cloister_attestation::verify::{
     Accepted, AppExpectation, Check, Collateral, FreshnessDemand, Measurement, Observed, OtherApps, Policy,
-    Presence, Presented, Refused, TrustAnchor, UpgradeDemand, Verified, verify,
+    Presence, Presented, Refused, TrustAnchor, UpgradeDemand, Verified, VerifiedQuotes, verify,
 };
 use cloister_attestation::*;
 use rustls_pki_types::CertificateDer;
@@ -132,7 +132,19 @@ impl Case {
         leaf_certificate(key, &["hello.localhost".to_owned()], &evidence, app).unwrap()
     }
 
+    /// Appraises it. What was verified before changes nothing: the result is the same anew, and twice with the memory that all
+    /// cases share.
     pub fn verify(&self) -> Result<Verified, Refused> {
+        static QUOTES: LazyLock<VerifiedQuotes> = LazyLock::new(VerifiedQuotes::default);
+        let anew = self.verify_with(None);
+        for _ in 0..2 {
+            assert_eq!(format!("{:?}", self.verify_with(Some(&QUOTES))), format!("{anew:?}"));
+        }
+        anew
+    }
+
+    /// Appraises it with this memory, or anew.
+    pub fn verify_with(&self, quotes: Option<&VerifiedQuotes>) -> Result<Verified, Refused> {
         let presented = Presented {
             claims: &self.claims,
             quote: &self.quote,
@@ -144,7 +156,11 @@ impl Case {
             certificate: &self.certificate,
             server_name: &self.server_name,
         };
-        verify(&presented, &observed, self.collateral.as_ref(), &self.policy, self.now)
+        let collateral = self.collateral.as_ref();
+        match quotes {
+            Some(quotes) => quotes.verify(&presented, &observed, collateral, &self.policy, self.now),
+            None => verify(&presented, &observed, collateral, &self.policy, self.now),
+        }
     }
 
     /// Evidence is refused for these checks and no other.
@@ -244,6 +260,7 @@ fn strict_policy() -> Policy {
         ppid: Accepted::OneOf(vec![Processor::default().ppid.to_vec()]),
         maximum_quote_age: Some(DAY),
         maximum_collateral_age: Some(30 * DAY),
+        identity: Accepted::OneOf(vec![KEYS.0.fingerprint()]),
         boot_configuration: Some([2; 32]),
         operator: Accepted::OneOf(vec![Some([4; 32])]),
         owners: Some(vec![[3; 32], [8; 32]]),

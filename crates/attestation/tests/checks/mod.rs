@@ -60,6 +60,11 @@ checks! {
     session_binding: Check::SessionBinding, |case| case.binding.exporter = [0xe0; 32];
     certificate_code_hash: Check::CertificateCodeHash, |case| case.show(|app| app.code_hash = [0xdd; 32]);
     certificate_claims: Check::CertificateClaims, |case| case.show(|app| app.configuration = [0xdd; 32]);
+    identity: Check::Identity, |case| {
+        let twin = TlsKey::generate().unwrap();
+        case.change_claims(|claims| claims.tls_key = twin.fingerprint());
+        case.certificate = case.certificate_by(&twin, Some(&case.shown()));
+    };
     boot_configuration: Check::BootConfiguration, |case| {
         case.change_claims(|claims| claims.configuration = [0xdd; 32]);
     };
@@ -76,7 +81,7 @@ checks! {
     code_hash: Check::CodeHash { app: hello() }, |case| case.change_app(|app| app.code_hash = [0xdd; 32]);
     owner: Check::Owner { app: hello() }, |case| case.change_app(|app| app.owner = [8; 32]);
     upgrade: Check::Upgrade { app: hello() }, |case| case.change_app(|app| app.upgrade = UpgradePolicy::Owner);
-    callers: Check::Callers { app: hello() }, |case| case.change_app(|app| app.callers = CallerPolicy::default());
+    callers: Check::Callers { app: hello() }, |case| case.change_app(|app| app.callers = CallerPolicy::public());
     caller_issuers: Check::CallerIssuers { app: hello() }, |case| {
         case.change_app(|app| app.issuers[0].audience = "another".to_owned());
     };
@@ -182,33 +187,34 @@ fn number(check: &Check) -> usize {
         Check::SessionBinding => 18,
         Check::CertificateCodeHash => 19,
         Check::CertificateClaims => 20,
-        Check::BootConfiguration => 21,
-        Check::BootCounter => 22,
-        Check::Operator => 23,
-        Check::Owners => 24,
-        Check::OwnerIssuers => 25,
-        Check::ImageUpgrade => 26,
-        Check::Lineage => 27,
-        Check::OtherApps => 28,
-        Check::App { .. } => 29,
-        Check::CodeHash { .. } => 30,
-        Check::Owner { .. } => 31,
-        Check::Upgrade { .. } => 32,
-        Check::Callers { .. } => 33,
-        Check::CallerIssuers { .. } => 34,
-        Check::NetworkRules { .. } => 35,
-        Check::QuoteRoots { .. } => 36,
-        Check::Assets { .. } => 37,
-        Check::Configuration { .. } => 38,
-        Check::Extension { .. } => 39,
-        Check::Volume => 40,
-        Check::MinimumEpoch => 41,
-        Check::VolumeRoot => 42,
-        Check::Freshness => 43,
+        Check::Identity => 21,
+        Check::BootConfiguration => 22,
+        Check::BootCounter => 23,
+        Check::Operator => 24,
+        Check::Owners => 25,
+        Check::OwnerIssuers => 26,
+        Check::ImageUpgrade => 27,
+        Check::Lineage => 28,
+        Check::OtherApps => 29,
+        Check::App { .. } => 30,
+        Check::CodeHash { .. } => 31,
+        Check::Owner { .. } => 32,
+        Check::Upgrade { .. } => 33,
+        Check::Callers { .. } => 34,
+        Check::CallerIssuers { .. } => 35,
+        Check::NetworkRules { .. } => 36,
+        Check::QuoteRoots { .. } => 37,
+        Check::Assets { .. } => 38,
+        Check::Configuration { .. } => 39,
+        Check::Extension { .. } => 40,
+        Check::Volume => 41,
+        Check::MinimumEpoch => 42,
+        Check::VolumeRoot => 43,
+        Check::Freshness => 44,
     }
 }
 
-const COUNT: usize = 44;
+const COUNT: usize = 45;
 
 impl Case {
     fn levels(&mut self, levels: &Levels<'_>) {

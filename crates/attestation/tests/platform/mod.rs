@@ -17,7 +17,7 @@ use graviola::hashing::Sha256;
 use graviola::signing::ecdsa::{P256, SigningKey};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DistinguishedName,
-    DnType, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, SerialNumber, date_time_ymd,
+    DnType, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use serde_json::json;
 
@@ -72,7 +72,20 @@ impl Default for Levels<'_> {
     }
 }
 
+/// What of a platform's certificates and collateral has dates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dated {
+    TcbInfo,
+    QeIdentity,
+    TcbSigning,
+    RootRevocations,
+    PckRevocations,
+    PckAuthority,
+    Pck,
+}
+
 pub struct TestPlatform {
+    expiring: Option<Dated>,
     root: Key,
     pck_ca: Key,
     pck: Key,
@@ -85,22 +98,51 @@ pub struct TestPlatform {
 }
 
 impl TestPlatform {
+    /// A platform of which nothing expires before 2090.
     pub fn new() -> Self {
+        Self::expiring(None)
+    }
+
+    /// A platform of which this alone expires at [`EARLY`].
+    pub fn expiring(expiring: Option<Dated>) -> Self {
+        let dated = |mut parameters: CertificateParams, what| {
+            set_end(&mut parameters, until(expiring == Some(what)));
+            parameters
+        };
         let keys: [Key; 5] = std::array::from_fn(|_| Key::new());
         let [root, pck_ca, pck, tcb_signing, attestation] = keys;
         let root_issuer = Issuer::new(parameters("test root", &root, Some(1)), &root);
         let pck_ca_issuer = Issuer::new(parameters("Test PCK Platform CA", &pck_ca, Some(0)), &pck_ca);
         let der = |certificate: rcgen::Certificate| certificate.der().to_vec();
         let root_der = der(parameters("test root", &root, Some(1)).self_signed(&root).unwrap());
-        let pck_ca_der = der(parameters("Test PCK Platform CA", &pck_ca, Some(0))
-            .signed_by(&pck_ca, &root_issuer)
+        let pck_ca_der =
+            der(dated(parameters("Test PCK Platform CA", &pck_ca, Some(0)), Dated::PckAuthority)
+                .signed_by(&pck_ca, &root_issuer)
+                .unwrap());
+        let pck_der = der(dated(pck_parameters(&pck, Processor::default()), Dated::Pck)
+            .signed_by(&pck, &pck_ca_issuer)
             .unwrap());
-        let pck_der = pck_certificate(&pck, &pck_ca_issuer, Processor::default());
-        let tcb_signing_der = der(parameters("test TCB signing", &tcb_signing, None)
-            .signed_by(&tcb_signing, &root_issuer)
-            .unwrap());
+        let tcb_signing_der =
+            der(dated(parameters("test TCB signing", &tcb_signing, None), Dated::TcbSigning)
+                .signed_by(&tcb_signing, &root_issuer)
+                .unwrap());
         drop((root_issuer, pck_ca_issuer));
-        Self { root, pck_ca, pck, tcb_signing, attestation, root_der, pck_ca_der, pck_der, tcb_signing_der }
+        Self {
+            expiring,
+            root,
+            pck_ca,
+            pck,
+            tcb_signing,
+            attestation,
+            root_der,
+            pck_ca_der,
+            pck_der,
+            tcb_signing_der,
+        }
+    }
+
+    fn until(&self, what: Dated) -> Until {
+        until(self.expiring == Some(what))
     }
 
     pub fn root_fingerprint(&self) -> [u8; 32] {
@@ -115,7 +157,9 @@ impl TestPlatform {
     /// A DCAP quote, version 3, of this image on this machine.
     pub fn quote_of(&self, enclave: &Enclave, image: Image, processor: Processor) -> Vec<u8> {
         let pck_ca = Issuer::new(parameters("Test PCK Platform CA", &self.pck_ca, Some(0)), &self.pck_ca);
-        let pck_der = pck_certificate(&self.pck, &pck_ca, processor);
+        let mut parameters = pck_parameters(&self.pck, processor);
+        set_end(&mut parameters, self.until(Dated::Pck));
+        let pck_der = parameters.signed_by(&self.pck, &pck_ca).unwrap().der().to_vec();
         let mut quote = Vec::new();
         quote.extend(3_u16.to_le_bytes());
         quote.extend(2_u16.to_le_bytes());
@@ -165,11 +209,26 @@ impl TestPlatform {
         let tcb = json!({ "sgxtcbcomponents": components, "pcesvn": 1 });
         let level = json!({ "tcb": tcb, "tcbDate": FROM, "tcbStatus": status, "advisoryIDs": advisories });
         let tcb_info = json!({
-            "id": "SGX", "version": 3, "issueDate": tcb_info, "nextUpdate": UNTIL,
+            "id": "SGX", "version": 3, "issueDate": tcb_info, "nextUpdate": self.until(Dated::TcbInfo).text,
             "fmspc": hex::encode(fmspc), "pceId": "0000", "tcbType": 0, "tcbEvaluationDataNumber": 1,
             "tcbLevels": [level],
         });
         self.signed_collateral("QE", identity, tcb_info)
+    }
+
+    /// The same, and the machine's certificate is revoked.
+    pub fn revoking_collateral(&self, levels: &Levels<'_>) -> Collateral {
+        let revoked = RevokedCertParams {
+            serial_number: serial_number(&self.pck),
+            revocation_time: date_time_ymd(2021, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        Collateral { pck_crl: self.pck_revocations(vec![revoked]), ..self.collateral_of(levels) }
+    }
+
+    fn pck_revocations(&self, revoked: Vec<RevokedCertParams>) -> Vec<u8> {
+        revocations("Test PCK Platform CA", &self.pck_ca, self.until(Dated::PckRevocations), revoked)
     }
 
     fn signed_collateral(
@@ -180,7 +239,8 @@ impl TestPlatform {
     ) -> Collateral {
         let tcb_info = tcb_info.to_string();
         let qe_identity = json!({
-            "id": quoting_enclave, "version": 2, "issueDate": issued, "nextUpdate": UNTIL, "tcbEvaluationDataNumber": 1,
+            "id": quoting_enclave, "version": 2, "issueDate": issued, "nextUpdate": self.until(Dated::QeIdentity).text,
+            "tcbEvaluationDataNumber": 1,
             "miscselect": "00000000", "miscselectMask": "FFFFFFFF",
             "attributes": hex::encode(attributes(false)), "attributesMask": "FF".repeat(16),
             "mrsigner": "DD".repeat(32), "isvprodid": 1,
@@ -190,8 +250,8 @@ impl TestPlatform {
         let signing_chain = pem_chain(&[&self.tcb_signing_der, &self.root_der]);
         Collateral {
             pck_crl_issuer_chain: pem_chain(&[&self.pck_ca_der, &self.root_der]),
-            root_ca_crl: nothing_revoked("test root", &self.root),
-            pck_crl: nothing_revoked("Test PCK Platform CA", &self.pck_ca),
+            root_ca_crl: revocations("test root", &self.root, self.until(Dated::RootRevocations), Vec::new()),
+            pck_crl: self.pck_revocations(Vec::new()),
             tcb_info_issuer_chain: signing_chain.clone(),
             tcb_info_signature: self.tcb_signing.raw_signature(tcb_info.as_bytes()),
             tcb_info,
@@ -265,7 +325,7 @@ fn parameters(name: &str, key: &Key, ca: Option<u8>) -> CertificateParams {
     parameters.distinguished_name.push(DnType::CommonName, name);
     parameters.not_before = date_time_ymd(2020, 1, 1);
     parameters.not_after = date_time_ymd(2090, 1, 1);
-    parameters.serial_number = Some(SerialNumber::from_slice(&[&[1], &key.point[1..16]].concat()));
+    parameters.serial_number = Some(serial_number(key));
     parameters.key_identifier_method = KeyIdMethod::PreSpecified(sha256(&key.point)[..20].to_vec());
     parameters.use_authority_key_identifier_extension = true;
     match ca {
@@ -281,23 +341,48 @@ fn parameters(name: &str, key: &Key, ca: Option<u8>) -> CertificateParams {
     parameters
 }
 
-fn nothing_revoked(name: &str, key: &Key) -> Vec<u8> {
+/// Of the certificate for this key.
+fn serial_number(key: &Key) -> SerialNumber {
+    SerialNumber::from_slice(&[&[1], &key.point[1..16]].concat())
+}
+
+fn revocations(name: &str, key: &Key, until: Until, revoked_certs: Vec<RevokedCertParams>) -> Vec<u8> {
     let list = CertificateRevocationListParams {
         this_update: date_time_ymd(2020, 1, 1),
-        next_update: date_time_ymd(2090, 1, 1),
+        next_update: date_time_ymd(until.year, until.month, until.day),
         crl_number: SerialNumber::from(1_u64),
         issuing_distribution_point: None,
-        revoked_certs: Vec::new(),
+        revoked_certs,
         key_identifier_method: KeyIdMethod::PreSpecified(sha256(&key.point)[..20].to_vec()),
     };
     list.signed_by(&Issuer::new(parameters(name, key, Some(1)), key)).unwrap().der().to_vec()
 }
 
-fn pck_certificate(pck: &Key, ca: &Issuer<'_, &Key>, processor: Processor) -> Vec<u8> {
+fn pck_parameters(pck: &Key, processor: Processor) -> CertificateParams {
     let mut parameters = parameters("test PCK", pck, None);
     parameters.custom_extensions =
         vec![CustomExtension::from_oid_content(&[1, 2, 840, 113741, 1, 13, 1], pck_extension(processor))];
-    parameters.signed_by(pck, ca).unwrap().der().to_vec()
+    parameters
+}
+
+/// When something expires: as Intel's documents have it, and as certificates do.
+#[derive(Clone, Copy)]
+struct Until {
+    text: &'static str,
+    year: i32,
+    month: u8,
+    day: u8,
+}
+
+fn until(early: bool) -> Until {
+    match early {
+        true => Until { text: "2027-01-16T00:00:00Z", year: 2027, month: 1, day: 16 },
+        false => Until { text: UNTIL, year: 2090, month: 1, day: 1 },
+    }
+}
+
+fn set_end(parameters: &mut CertificateParams, Until { year, month, day, .. }: Until) {
+    parameters.not_after = date_time_ymd(year, month, day);
 }
 
 /// Intel's SGX extension of PCK certificates: PPID, TCB, PCE-ID, FMSPC, type.
@@ -348,6 +433,8 @@ fn pem_chain(certificates: &[&[u8]]) -> String {
     pem::encode_many(&blocks)
 }
 
+/// Seconds since 1970 of 2027-01-16T00:00:00Z.
+pub const EARLY: u64 = 1_800_057_600;
 const CPUSVN: [u8; 16] = [1; 16];
 const FROM: &str = "2020-01-01T00:00:00Z";
 const UNTIL: &str = "2090-01-01T00:00:00Z";

@@ -34,6 +34,50 @@ fn one_of_several_values_is_enough() {
     assert!(refused.to_string().contains("ISVPRODID: it is 1, and 7 or 8 is expected"), "{refused}");
 }
 
+/// What the claims name is what counts, and that the session has this key is the check of the TLS key.
+#[test]
+fn an_identity_is_that_of_the_claimed_tls_key() {
+    let mut case = Case::new();
+    let own = KEYS.0.fingerprint();
+    for (accepted, passes) in [
+        (vec![own], true),
+        (vec![[0x1d; 32], own], true),
+        (vec![own, [0x1d; 32]], true),
+        (vec![[0x1d; 32]], false),
+        (vec![[0x1d; 32], [0x1e; 32]], false),
+        (vec![], false),
+    ] {
+        case.policy.identity = Accepted::OneOf(accepted.clone());
+        match case.verify() {
+            Ok(verified) => {
+                assert!(passes, "{accepted:?}");
+                let detail = hex::encode(own);
+                let outcome = verified.report().outcome(&Check::Identity).cloned();
+                assert_eq!(outcome, Some(Outcome::Passed { detail }));
+            }
+            Err(refused) => {
+                assert!(!passes, "{refused}");
+                assert!(refused.report.failed().eq([&Check::Identity]));
+            }
+        }
+    }
+
+    case.policy.identity = Accepted::OneOf(vec![[0x1d; 32], [0x1e; 32]]);
+    let refused = case.fails_only(&[Check::Identity]);
+    let expected = format!(
+        "identity: it is {}, and {} or {} is expected: another enclave answers, or this one with another volume",
+        hex::encode(own),
+        "1d".repeat(32),
+        "1e".repeat(32)
+    );
+    assert!(refused.to_string().contains(&expected), "{refused}");
+
+    // A name without the key behind it: the identity is the expected one, and whoever answers is not.
+    let mut case = Case::strict();
+    case.certificate = case.certificate_by(&TlsKey::generate().unwrap(), Some(&case.shown()));
+    case.fails_only(&[Check::TlsKey]);
+}
+
 #[test]
 fn what_nobody_asked_is_shown() {
     let verified = Case::new().verify().unwrap();
@@ -45,12 +89,13 @@ fn what_nobody_asked_is_shown() {
         (Check::Advisories, "INTEL-SA-00615; this policy accepts any".to_owned()),
         (Check::Fmspc, "707070707070; this policy accepts any".to_owned()),
         (Check::IsvSvn, "1; this policy accepts any".to_owned()),
+        (Check::Identity, format!("{}; this policy accepts any", hex::encode(KEYS.0.fingerprint()))),
         (Check::BootCounter, "3; this policy accepts any".to_owned()),
         (Check::ImageUpgrade, "never; this policy accepts any".to_owned()),
         (Check::OtherApps, "none; this policy accepts any".to_owned()),
         (Check::OwnerIssuers, "none; this policy accepts any".to_owned()),
         (Check::Operator, format!("{}; this policy accepts any", "04".repeat(32))),
-        (Check::Callers { app: hello() }, "everybody, for everything; this policy accepts any".to_owned()),
+        (Check::Callers { app: hello() }, "*=owner; this policy accepts any".to_owned()),
         (Check::Upgrade { app: hello() }, "owner; this policy accepts any".to_owned()),
         (Check::QuoteRoots { app: hello() }, "none beside Intel's; this policy accepts any".to_owned()),
         (Check::App { app: hello() }, "it is there; this policy does not require it".to_owned()),
@@ -250,7 +295,7 @@ fn callers_may_be_fewer_than_accepted() {
         (&["greet=public"], false),
         (&["*=public"], false),
         (&["@run=public"], false),
-        (&[], false),
+        (&[], true),
     ] {
         let mut case = Case::new();
         case.policy.app(hello()).callers = Some(callers(&most));
@@ -270,16 +315,25 @@ fn callers_may_be_fewer_than_accepted() {
     assert!(refused.to_string().contains(&format!("does not accept {};", key("b"))), "{refused}");
 }
 
-/// An app without rules admits everybody, and so does a policy without.
 #[test]
 fn everybody_is_accepted_where_everybody_may_be() {
-    for most in [&["*=public"][..], &[]] {
-        let mut case = Case::new();
-        case.policy.app(hello()).callers = Some(callers(most));
-        assert!(case.verify().is_ok());
-        case.change_app(|app| app.callers = callers(&["*=public", "greet=owner"]));
-        assert!(case.verify().is_ok());
-    }
+    let mut case = Case::new();
+    case.policy.app(hello()).callers = Some(callers(&["*=public"]));
+    assert!(case.verify().is_ok());
+    case.change_app(|app| app.callers = callers(&["*=public", "greet=owner"]));
+    assert!(case.verify().is_ok());
+}
+
+/// An app without rules admits nobody, and a policy without accepts no other.
+#[test]
+fn nobody_is_accepted_where_nobody_may_be() {
+    let mut case = Case::new();
+    case.policy.app(hello()).callers = Some(callers(&[]));
+    case.fails_only(&[Check::Callers { app: hello() }]);
+    case.change_app(|app| app.callers = callers(&[]));
+    assert!(case.verify().is_ok());
+    case.change_app(|app| app.callers = callers(&["greet=owner"]));
+    case.fails_only(&[Check::Callers { app: hello() }]);
 }
 
 #[test]

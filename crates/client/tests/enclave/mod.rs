@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::ServerConfig;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, HandshakeKind, SignatureScheme};
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
@@ -46,6 +46,8 @@ pub struct FakeEnclave {
     /// The volume's state at this moment, which sessions are bound with.
     pub volume: Option<Volume>,
     pub quote: Vec<u8>,
+    /// What it offers to verify quotes against.
+    pub collateral: serde_json::Value,
     /// What its certificate says of an app.
     pub app: Option<AppExtensions>,
     pub make_evidence: MakeEvidence,
@@ -60,6 +62,8 @@ pub struct FakeEnclave {
     pub headers: Arc<Mutex<Vec<HeaderMap>>>,
     /// Key fingerprints of the certificates that clients showed.
     pub clients: Arc<Mutex<Vec<[u8; 32]>>>,
+    /// Of every connection, whether it was made from nothing.
+    pub handshakes: Arc<Mutex<Vec<HandshakeKind>>>,
 }
 
 impl FakeEnclave {
@@ -98,8 +102,10 @@ impl FakeEnclave {
             platform: PlatformClaim::Simulated,
             issuers: Vec::new(),
         };
+        let platform = TestPlatform::new();
         let mut enclave = Self {
-            platform: Arc::new(TestPlatform::new()),
+            collateral: serde_json::to_value(platform.collateral("UpToDate")).unwrap(),
+            platform: Arc::new(platform),
             tls_key: Arc::new(tls_key),
             session_key: Arc::new(session_key),
             claims,
@@ -114,6 +120,7 @@ impl FakeEnclave {
             headers: Arc::default(),
             settings: Arc::default(),
             clients: Arc::default(),
+            handshakes: Arc::default(),
         };
         enclave.quote_as(|_| {});
         enclave
@@ -136,7 +143,7 @@ impl FakeEnclave {
             volume: self.volume.map(state),
             claims: BASE64_STANDARD.encode(claims),
             quote: BASE64_STANDARD.encode(&self.quote),
-            collateral: Some(serde_json::to_value(self.platform.collateral("UpToDate")).unwrap()),
+            collateral: Some(self.collateral.clone()),
         }
     }
 
@@ -172,6 +179,7 @@ impl FakeEnclave {
     async fn serve_connection(self, stream: TlsStream<TcpStream>) {
         let connection = stream.get_ref().1;
         let http2 = connection.alpn_protocol() == Some(b"h2");
+        self.handshakes.lock().unwrap().extend(connection.handshake_kind());
         if let Some(chain) = connection.peer_certificates() {
             self.clients.lock().unwrap().push(key_fingerprint(&chain[0]).unwrap());
         }

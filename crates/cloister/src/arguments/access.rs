@@ -12,9 +12,12 @@ use std::str::FromStr;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Callers and replacements")]
 pub(crate) struct AccessArguments {
+    /// Let everybody ask for everything, as --caller '*=public' does
+    #[arg(long, conflicts_with = "callers")]
+    pub(crate) public: bool,
     /// Who may ask for what: ENTRY is an export as `cloister call` names it, @run, @web or * (everything); WHO is public,
     /// owner, key:FINGERPRINT, token:ISSUER or token:ISSUER/ROLE. Repeat it for several; what no rule allows is refused
-    /// [default: everybody may ask for everything]
+    /// [default: *=owner]
     #[arg(long = "caller", value_name = "ENTRY=WHO")]
     pub(crate) callers: Vec<CallerRule>,
     /// An OpenID Connect issuer whose tokens --caller names: its name there, its URL, what its tokens have as `aud`; the

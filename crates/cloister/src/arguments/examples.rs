@@ -10,7 +10,7 @@ Examples:
   cloister serve --owner FINGERPRINT            start an enclave that obeys it
   cloister verify                               see what the enclave proves
   cloister profile set default --mrenclave HEX  say which image you accept
-  cloister deploy hello.wasm                    upload a component
+  cloister deploy hello.wasm --public           upload a component that everybody may call
   cloister call hello greet '\"World\"'           call it
 
 Nothing is sent to an enclave before it is verified: without --mrenclave (or a profile that has one) every
@@ -68,7 +68,7 @@ the volume only where `cloister serve --image-upgrade` allowed it at the volume'
 
 pub(super) const DEPLOY_EXAMPLES: &str = "\
 Examples:
-  cloister deploy hello.wasm
+  cloister deploy hello.wasm --public
   cloister deploy target/wasm32-wasip2/release/my_app.wasm --name my-app --fuel 100M --memory 128MiB
   cloister deploy ledger.wasm --max-storage 2GiB --max-files 100000
   cloister deploy site.wasm --assets ./public --files ./seed --dir /data::/var/data
@@ -134,6 +134,7 @@ Examples:
   cloister verify --app weather --allow https://api.example.com --mrenclave HEX
   cloister verify --app notary --extension 1=@key.der --certificate notary.pem --mrenclave HEX
   cloister verify --min-epoch 1042 --freshness tpm:IDENTITY
+  cloister verify --mrenclave HEX --identity HEX
 
 Exit code 4 if the enclave is refused.";
 

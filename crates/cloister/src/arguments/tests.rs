@@ -142,6 +142,14 @@ fn the_volume_is_pinned_on_every_command() {
 }
 
 #[test]
+fn an_enclave_is_pinned_on_every_command() {
+    let identity = "ab".repeat(32);
+    let global = parse(&["call", "a", "f", "--identity", &identity]).unwrap().global;
+    assert_eq!(global.identity, Some(Digest([0xab; 32])));
+    assert!(parse(&["apps", "--identity", "abc"]).is_err());
+}
+
+#[test]
 fn a_backup_goes_to_a_file_and_comes_back_to_a_folder_or_a_file() {
     let command = |line: &[&str]| match parse(line).unwrap().command {
         Command::Volume(command) => command,
@@ -269,6 +277,9 @@ fn callers_issuers_and_upgrades_are_checked_where_they_are_typed() {
         assert!(parse(&[&["deploy", "a.wasm"], &bad[..]].concat()).is_err(), "{bad:?}");
     }
     assert!(parse(&["deploy", "a.wasm", "--endorsement", "a.json"]).is_err(), "nothing is replaced");
+    let Command::Deploy(deploy) = parse(&["deploy", "a.wasm", "--public"]).unwrap().command else { panic!() };
+    assert!(deploy.app.access.public);
+    assert!(parse(&["deploy", "a.wasm", "--public", "--caller", "*=owner"]).is_err(), "which of them?");
 }
 
 #[test]

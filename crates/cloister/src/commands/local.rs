@@ -90,6 +90,7 @@ fn set(
         token: typed.token.as_deref().map(absolute).transpose()?,
         policy: typed.policy.as_deref().map(absolute).transpose()?,
         mrenclave: typed.mrenclave.clone(),
+        identity: typed.identity,
         simulated_root: typed.allow_simulated,
         collateral: typed.collateral.as_deref().map(absolute).transpose()?,
         min_epoch: typed.min_epoch,
@@ -101,8 +102,8 @@ fn set(
         return Err(Failure::Usage {
             what: "nothing to set".to_owned(),
             help: Some(
-                "name at least one of --host, --key, --token, --policy, --mrenclave, --allow-simulated, --collateral, \
-                 --min-epoch, --volume-root, --freshness, --pin"
+                "name at least one of --host, --key, --token, --policy, --mrenclave, --identity, --allow-simulated, \
+                 --collateral, --min-epoch, --volume-root, --freshness, --pin"
                     .into(),
             ),
         });

@@ -52,7 +52,7 @@ fn next(name: &AppName, language: Language, directory: &str, files: &[String]) -
     let fuel = templates::deploy_options(language);
     let _ = write!(
         text,
-        "next:\n  cd {directory}\n  {install}cloister build --test\n  cloister deploy build/{name}.wasm{fuel}\n  cloister call {name} \
+        "next:\n  cd {directory}\n  {install}cloister build --test\n  cloister deploy build/{name}.wasm --public{fuel}\n  cloister call {name} \
          stamp-document '\"Hello\"'\n"
     );
     text

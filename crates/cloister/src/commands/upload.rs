@@ -62,7 +62,11 @@ pub(crate) fn settings(arguments: &AppArguments) -> Result<DeploySettings, Failu
     let here = |name: &str| std::env::var(name).ok();
     let AppArguments { files, network, access, .. } = arguments;
     let wrong = |error: &dyn std::fmt::Display| Failure::usage(error.to_string());
-    let callers = CallerPolicy::new(access.callers.clone()).map_err(|error| wrong(&error))?;
+    let callers = match (access.public, access.callers.as_slice()) {
+        (true, _) => CallerPolicy::public(),
+        (false, []) => CallerPolicy::default(),
+        (false, rules) => CallerPolicy::new(rules.to_vec()).map_err(|error| wrong(&error))?,
+    };
     let issuers = issuers(&access.issuers)?;
     if let Some(unknown) = callers.issuers().into_iter().find(|name| !names(&issuers, name)) {
         return Err(Failure::Usage {
@@ -310,7 +314,7 @@ mod tests {
         };
         let with = |callers: &[&str], issuers: Vec<IssuerArgument>| {
             let callers = callers.iter().map(|rule| rule.parse().unwrap()).collect();
-            let access = AccessArguments { callers, issuers, upgrade: None };
+            let access = AccessArguments { callers, issuers, ..AccessArguments::default() };
             settings(&AppArguments { access, ..AppArguments::default() })
         };
         let made = with(&["*=token:staff/nurse", "@web=public"], vec![issuer("staff")]).unwrap();
@@ -318,6 +322,10 @@ mod tests {
             (made.issuers[0].roots.as_slice(), made.callers.rules().len()),
             (&["AQID".to_owned()][..], 2)
         );
+        assert!(with(&[], Vec::new()).unwrap().callers.is_owner_alone());
+        let access = AccessArguments { public: true, ..AccessArguments::default() };
+        let public = settings(&AppArguments { access, ..AppArguments::default() }).unwrap();
+        assert_eq!(public.callers, CallerPolicy::public());
         let failure = with(&["*=token:staff"], vec![issuer("other")]).unwrap_err().to_string();
         assert!(failure.contains("the issuer 'staff'"), "{failure}");
         let failure = with(&[], vec![issuer("a"), issuer("a")]).unwrap_err().to_string();

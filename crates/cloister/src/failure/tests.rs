@@ -12,6 +12,7 @@ fn every_problem_has_its_exit_code() {
             "internal"
             | "busy"
             | "evidence-unavailable"
+            | "issuer-unavailable"
             | "code-pool-full"
             | "too-many-apps"
             | "no-response"

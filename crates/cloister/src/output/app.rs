@@ -111,6 +111,9 @@ pub(crate) fn deployed(app: &AppDescription, verb: &str, paint: Paint) -> String
     if let Some(assets) = &app.assets {
         let _ = writeln!(text, "  assets {} at {}", printable(&assets.hash), printable(&assets.at));
     }
+    if app.callers.is_owner_alone() {
+        text.push_str("  answers its owner alone, who shows the key; --public and --caller admit others\n");
+    }
     if app.network.is_plaintext() {
         let _ = writeln!(text, "  {}", paint.yellow(PLAINTEXT));
     }
@@ -128,7 +131,7 @@ pub(crate) fn deployed(app: &AppDescription, verb: &str, paint: Paint) -> String
 pub(crate) fn access(callers: &CallerPolicy, upgrade: &Upgrade) -> String {
     let mut lines: Vec<String> = callers.rules().iter().map(ToString::to_string).collect();
     if lines.is_empty() {
-        lines.push("everybody may ask for everything".to_owned());
+        lines.push("nobody".to_owned());
     }
     let mut text = format!("  callers      {}\n", lines.join("\n               "));
     match upgrade {

@@ -89,7 +89,7 @@ fn a_description_shows_functions_limits_and_counters() {
          limits       fuel 10,000,000, memory 64 MiB, time 30.00 s, result 1 MiB, log 64 KiB, storage 256 MiB, \
          files 10,000\n  storage      1 file (8 KiB) and 1,200 keys (30 KiB)\n  \
          environment  KEY (values are secret)\n  imports      wasi:random/random@0.2.0\n  \
-         callers      everybody may ask for everything\n  upgrade      by its owner\n  network      none: it opens no connections\n\
+         callers      *=owner\n  upgrade      by its owner\n  network      none: it opens no connections\n\
          functions\n  greet(name: string) -> string\n      \
          2 calls, 1 errors; fuel 1,000 to 3,000, mean 2,000; time 10 µs to 2.0 ms, mean 1.0 ms\n  ping()\n  open() -> own<file>\n      cannot be called: it returns a resource\n\
          all calls\n  2 calls, 1 errors; fuel 1,000 to 3,000, mean 2,000; time 10 µs to 2.0 ms, mean 1.0 ms\n",
@@ -233,11 +233,20 @@ fn a_run_has_a_cost() {
 
 #[test]
 fn deploying_shows_the_hash_and_the_functions() {
+    let shown =
+        |callers: CallerPolicy| deployed(&AppDescription { callers, ..app() }, "deployed", Paint::PLAIN);
+    let hash = "ab".repeat(32);
     assert_eq!(
-        deployed(&app(), "deployed", Paint::PLAIN),
+        shown(CallerPolicy::public()),
         format!(
-            "deployed hello (2 KiB, compiled in 20.0 ms)\n  code hash {}\n  greet(name: string) -> string\n  ping()\n",
-            "ab".repeat(32)
+            "deployed hello (2 KiB, compiled in 20.0 ms)\n  code hash {hash}\n  greet(name: string) -> string\n  ping()\n"
+        )
+    );
+    assert_eq!(
+        shown(CallerPolicy::default()),
+        format!(
+            "deployed hello (2 KiB, compiled in 20.0 ms)\n  code hash {hash}\n  answers its owner alone, who shows the key; \
+             --public and --caller admit others\n  greet(name: string) -> string\n  ping()\n"
         )
     );
 }

@@ -94,6 +94,7 @@ pub(super) fn chosen(
 fn option(global: &GlobalArguments) -> Option<&'static str> {
     let given = [
         ("--mrenclave", !global.mrenclave.is_empty()),
+        ("--identity", global.identity.is_some()),
         ("--code-hash", global.code_hash.is_some()),
         ("--allow-simulated", global.allow_simulated.is_some()),
         ("--collateral", global.collateral.is_some()),
@@ -108,6 +109,7 @@ fn option(global: &GlobalArguments) -> Option<&'static str> {
 fn pin(profile: &Profile) -> Option<&'static str> {
     let given = [
         ("mrenclave", !profile.mrenclave.is_empty()),
+        ("identity", profile.identity.is_some()),
         ("simulated_root", profile.simulated_root.is_some()),
         ("collateral", profile.collateral.is_some()),
         ("min_epoch", profile.min_epoch.is_some()),
@@ -172,6 +174,7 @@ mod tests {
         let digest = Some(Digest([1; 32]));
         for (option, global) in [
             ("--mrenclave", GlobalArguments { mrenclave: vec![Digest([1; 32])], ..named() }),
+            ("--identity", GlobalArguments { identity: digest, ..named() }),
             ("--code-hash", GlobalArguments { code_hash: digest, ..named() }),
             ("--allow-simulated", GlobalArguments { allow_simulated: digest, ..named() }),
             ("--collateral", GlobalArguments { collateral: Some("c".into()), ..named() }),
@@ -201,6 +204,10 @@ mod tests {
         let both = Profile { policy: Some(path.clone()), ..pinned() };
         let failure = Settings::merge(&GlobalArguments::default(), both).unwrap_err();
         assert!(failure.to_string().starts_with("the profile has mrenclave"), "{failure}");
+        let identity = Some(Digest([1; 32]));
+        let both = Profile { policy: Some(path.clone()), identity, ..Profile::default() };
+        let failure = Settings::merge(&GlobalArguments::default(), both).unwrap_err();
+        assert!(failure.to_string().starts_with("the profile has identity"), "{failure}");
         let global = GlobalArguments { policy: Some(path), ..GlobalArguments::default() };
         let settings = Settings::merge(&global, pinned()).unwrap();
         assert_eq!(settings.host.name, "e.example.com");

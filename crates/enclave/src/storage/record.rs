@@ -350,7 +350,7 @@ mod tests {
             (None, ConfigurationClaim::NotNeeded)
         );
         assert!(record.extensions.is_empty());
-        assert!(record.callers.is_empty() && record.issuers.is_empty());
+        assert!(record.callers.is_owner_alone() && record.issuers.is_empty());
         assert_eq!(record.upgrade, Upgrade::Owner);
     }
 

@@ -286,10 +286,14 @@ async fn calls_runs_and_web_requests_are_for_those_whom_the_page_names() {
     assert_eq!(asked, rows.len() * 3 * 15);
 }
 
-/// The rules of a cell, with the cast's keys.
+/// The rules of a cell, with the cast's keys. An empty cell is that of settings that say nothing.
 fn rules(cast: &Cast, cell: &str, entry: &str) -> CallerPolicy {
+    if cell.is_empty() {
+        return serde_json::from_str::<DeploySettings>("{}").unwrap().callers;
+    }
     let other = if entry == "run" { "@web" } else { "@run" };
-    let rules = cell.trim_matches('`').split_whitespace().map(|rule| {
+    let texts = cell.trim_matches('`').split_whitespace().filter(|text| *text != "[]");
+    let rules = texts.map(|rule| {
         let rule = rule.replace("P256", &cast.p256.fingerprint.to_string());
         let rule = rule.replace("P384", &cast.p384.fingerprint.to_string());
         rule.replace("ED25519", &cast.ed25519.fingerprint.to_string())
@@ -357,7 +361,7 @@ async fn a_guest_knows_whom_a_token_is_about() {
     };
     let issuers = || vec![cast.idp.settings.clone()];
     let owner = cast.owner.fingerprint;
-    let settings = DeploySettings { issuers: issuers(), ..DeploySettings::default() };
+    let settings = DeploySettings { issuers: issuers(), ..for_everybody() };
     deploy_as(&enclave, Kind::Deploy, owner, "app", guests::platform(), settings).await.unwrap();
     // Nothing depends on the token.
     for column in ["nobody", "token", "token-expired"] {
@@ -375,6 +379,33 @@ async fn a_guest_knows_whom_a_token_is_about() {
     let mut client = Client::connect(&enclave, &cast, "token-expired").await;
     let answer = client.ask("POST", "/v1/apps/app/calls/who", &[], nothing()).await;
     assert_eq!(answer.code, Some(Code::InvalidToken));
+}
+
+/// Nobody is let in, and nobody is told that a good token is a bad one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_whose_issuer_gives_no_keys_is_not_called_bad() {
+    let mut cast = Cast::new().await;
+    cast.idp.settings.jwks = Some("https://localhost:1/keys".to_owned());
+    let enclave = cast.enclave();
+    let settings = DeploySettings {
+        callers: CallerPolicy::new(vec!["*=token:idp".parse().unwrap()]).unwrap(),
+        issuers: vec![cast.idp.settings.clone()],
+        ..DeploySettings::default()
+    };
+    let owner = cast.owner.fingerprint;
+    deploy_as(&enclave, Kind::Deploy, owner, "app", guests::platform(), settings).await.unwrap();
+    for (column, expected) in [
+        ("token", Code::IssuerUnavailable),
+        ("owner-token", Code::IssuerUnavailable),
+        ("token-unsigned", Code::InvalidToken),
+        ("nobody", Code::Unauthenticated),
+    ] {
+        let mut client = Client::connect(&enclave, &cast, column).await;
+        for (method, path) in [("GET", "/v1/apps"), ("POST", "/v1/apps/app/calls/who")] {
+            let answer = client.ask(method, path, &[], nothing()).await;
+            assert_eq!(answer.code, Some(expected), "{column}: {path}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

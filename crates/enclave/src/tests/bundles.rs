@@ -19,7 +19,7 @@ async fn a_bundle_becomes_an_app_with_files_and_assets() {
         network: rules(&["https://example.com", "tcp://10.0.0.1:5432"]),
         config: vec![EnvironmentVariable { name: "limit".into(), value: "hunter3".into() }],
         directories: vec![Directory { path: "/seed".into(), guest: "/".into(), read_only: true }],
-        ..DeploySettings::default()
+        ..for_everybody()
     };
     let described = receive(&enclave, Kind::Deploy, "site", settings, whole(&body)).await.unwrap();
     let assets = described.assets.clone().unwrap();
@@ -47,7 +47,7 @@ async fn a_bundle_becomes_an_app_with_files_and_assets() {
 async fn a_replacement_takes_assets_and_no_files() {
     let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
     let deploy = async |kind, entries: &[(EntryKind, &str, &[u8])]| {
-        receive(&enclave, kind, "site", DeploySettings::default(), whole(&bundle(entries))).await
+        receive(&enclave, kind, "site", for_everybody(), whole(&bundle(entries))).await
     };
     let first: &[(EntryKind, &str, &[u8])] = &[(EntryKind::File, "a", b"1"), (EntryKind::Asset, "b", b"2")];
     let before = deploy(Kind::Deploy, first).await.unwrap();
@@ -66,7 +66,7 @@ async fn a_client_that_goes_away_leaves_nothing_and_a_free_name() {
     let disk = MemoryDisk::new(MAX_BLOCKS);
     let enclave = start(Arc::new(disk.clone()));
     let body = bundle(&[(EntryKind::File, "a", &[1; 4 << 20]), (EntryKind::Asset, "b", &[2; 4 << 20])]);
-    let settings = DeploySettings::default;
+    let settings = for_everybody;
     // One that ends early, and one whose request is dropped while its body comes.
     let early = receive(&enclave, Kind::Deploy, "site", settings(), whole(&body[..6 << 20])).await;
     assert_eq!(early.unwrap_err().code, Code::InvalidBundle);
@@ -100,16 +100,15 @@ async fn bundles_that_cannot_be_kept_say_why() {
         (refused.code, refused.detail)
     };
     let (code, detail) =
-        deploy(&[(EntryKind::File, "a", b""), (EntryKind::File, "a/b", b"")], DeploySettings::default())
-            .await;
+        deploy(&[(EntryKind::File, "a", b""), (EntryKind::File, "a/b", b"")], for_everybody()).await;
     assert_eq!(code, Code::InvalidBundle, "{detail}");
     assert!(detail.contains("'a/b'"), "{detail}");
     let limits = Limits { files: 1, ..Limits::default() };
-    let few = DeploySettings { limits, ..DeploySettings::default() };
+    let few = DeploySettings { limits, ..for_everybody() };
     let (code, detail) = deploy(&[(EntryKind::File, "a/b", b"")], few).await;
     assert_eq!(code, Code::InvalidBundle);
     assert!(detail.contains("'files'"), "{detail}");
-    let inside = DeploySettings { assets_at: Some("/".into()), ..DeploySettings::default() };
+    let inside = DeploySettings { assets_at: Some("/".into()), ..for_everybody() };
     let (code, detail) = deploy(&[(EntryKind::Asset, "b", b"")], inside).await;
     assert_eq!(code, Code::InvalidSettings);
     assert!(detail.contains("would hide assets"), "{detail}");
@@ -125,7 +124,7 @@ async fn claims_that_would_not_fit_the_evidence_are_refused() {
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     let mut deployed = 0;
     let refused = loop {
-        let settings = DeploySettings { network: rules(&many), ..DeploySettings::default() };
+        let settings = DeploySettings { network: rules(&many), ..for_everybody() };
         let app = format!("app-{deployed}");
         match receive(&enclave, Kind::Deploy, &app, settings, whole(&bundle(&[]))).await {
             Ok(_) => deployed += 1,
@@ -136,7 +135,7 @@ async fn claims_that_would_not_fit_the_evidence_are_refused() {
     assert!(refused.detail.contains("fewer or shorter"), "{}", refused.detail);
     assert!(deployed > 15, "{deployed}");
     assert_eq!(claims(&enclave).apps.len(), deployed);
-    receive(&enclave, Kind::Deploy, "quiet", DeploySettings::default(), whole(&bundle(&[]))).await.unwrap();
+    receive(&enclave, Kind::Deploy, "quiet", for_everybody(), whole(&bundle(&[]))).await.unwrap();
 }
 
 async fn receive<B>(

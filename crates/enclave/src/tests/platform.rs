@@ -17,7 +17,7 @@ async fn an_extension_is_claimed_and_certified_and_outlives_the_enclave() {
     let disk = MemoryDisk::new(MAX_BLOCKS);
     let enclave = start(Arc::new(disk.clone()));
     let wasm = guests::platform();
-    deploy_with(&enclave, Kind::Deploy, wasm.clone(), DeploySettings::default()).await.unwrap();
+    deploy_with(&enclave, Kind::Deploy, wasm.clone(), for_everybody()).await.unwrap();
     let before = claims(&enclave);
     assert!(before.apps[0].extensions.is_empty());
     assert_eq!(call(&enclave, nobody(), "show", json!([7, [1, 2, 3]])).await, Ok(ok()));
@@ -48,7 +48,7 @@ async fn an_extension_is_claimed_and_certified_and_outlives_the_enclave() {
     assert!(shows(&enclave, "app.localhost", 7, &[4]));
     assert_eq!(call(&enclave, nobody(), "show", json!([7, []])).await, Ok(ok()));
     assert_eq!(claims(&enclave).apps[0].extensions, [(u32::MAX, sha256(&[5]))]);
-    deploy_with(&enclave, Kind::Replace, wasm, DeploySettings::default()).await.unwrap();
+    deploy_with(&enclave, Kind::Replace, wasm, for_everybody()).await.unwrap();
     assert!(claims(&enclave).apps[0].extensions.is_empty(), "a replacement begins without any");
     assert!(!shows(&enclave, "app.localhost", u32::MAX, &[5]));
 }
@@ -56,7 +56,7 @@ async fn an_extension_is_claimed_and_certified_and_outlives_the_enclave() {
 #[tokio::test(flavor = "multi_thread")]
 async fn extensions_are_bounded() {
     let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
-    deploy_with(&enclave, Kind::Deploy, guests::platform(), DeploySettings::default()).await.unwrap();
+    deploy_with(&enclave, Kind::Deploy, guests::platform(), for_everybody()).await.unwrap();
     let show = async |suffix: u32, bytes: usize| {
         call(&enclave, nobody(), "show", json!([suffix, BASE64.encode(vec![1; bytes])])).await.unwrap()
     };
@@ -78,8 +78,7 @@ async fn extensions_are_bounded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_that_was_replaced_or_removed_declares_nothing() {
     let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
-    let settings =
-        || DeploySettings { configure_with: Some("configure".into()), ..DeploySettings::default() };
+    let settings = || DeploySettings { configure_with: Some("configure".into()), ..for_everybody() };
     deploy_with(&enclave, Kind::Deploy, guests::platform(), settings()).await.unwrap();
     let first = Own::new(&enclave, &enclave.app(&name("app")).unwrap());
     first.set_extension(1, vec![1]).await.unwrap();
@@ -101,7 +100,7 @@ async fn an_app_that_was_replaced_or_removed_declares_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_many_declare_at_once_is_all_there() {
     let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
-    deploy_with(&enclave, Kind::Deploy, guests::platform(), DeploySettings::default()).await.unwrap();
+    deploy_with(&enclave, Kind::Deploy, guests::platform(), for_everybody()).await.unwrap();
     let own = Arc::new(Own::new(&enclave, &enclave.app(&name("app")).unwrap()));
     let mut declaring = tokio::task::JoinSet::new();
     for suffix in 0..10_u8 {
@@ -121,7 +120,7 @@ async fn what_many_declare_at_once_is_all_there() {
 async fn what_the_disk_does_not_take_is_not_declared() {
     let disk = FaultyDisk::new(MAX_BLOCKS);
     let enclave = start(Arc::new(disk.clone()));
-    deploy_with(&enclave, Kind::Deploy, guests::platform(), DeploySettings::default()).await.unwrap();
+    deploy_with(&enclave, Kind::Deploy, guests::platform(), for_everybody()).await.unwrap();
     call(&enclave, nobody(), "show", json!([1, [1]])).await.unwrap();
     let before = claims(&enclave).apps;
     disk.fail(DiskFailure {
@@ -145,8 +144,7 @@ async fn what_the_disk_does_not_take_is_not_declared() {
 async fn an_app_answers_nothing_before_its_owner_has_configured_it() {
     let disk = MemoryDisk::new(MAX_BLOCKS);
     let enclave = start(Arc::new(disk.clone()));
-    let settings =
-        || DeploySettings { configure_with: Some("configure".into()), ..DeploySettings::default() };
+    let settings = || DeploySettings { configure_with: Some("configure".into()), ..for_everybody() };
     let described = deploy_with(&enclave, Kind::Deploy, guests::platform(), settings()).await.unwrap();
     assert_eq!(described.configuration, ConfigurationState::Awaited);
     assert_eq!(described.configure_with.as_deref(), Some("configure"));
@@ -155,7 +153,8 @@ async fn an_app_answers_nothing_before_its_owner_has_configured_it() {
     for caller in [own(), other.clone(), nobody()] {
         assert_eq!(call(&enclave, caller, "who", json!([])).await, Err(Code::NotConfigured));
     }
-    assert_eq!(call(&enclave, nobody(), "whom", json!([])).await, Err(Code::UnknownExport));
+    // Not even which exports there are.
+    assert_eq!(call(&enclave, nobody(), "whom", json!([])).await, Err(Code::NotConfigured));
     assert_eq!(call(&enclave, other, "configure", json!([])).await, Err(Code::Forbidden));
     assert_eq!(call(&enclave, nobody(), "configure", json!([])).await, Err(Code::Unauthenticated));
     drop(enclave);
@@ -166,13 +165,14 @@ async fn an_app_answers_nothing_before_its_owner_has_configured_it() {
     assert_eq!(app_claims(&enclave).configuration, ConfigurationClaim::Complete);
     assert_eq!(description(&enclave).await.configuration, ConfigurationState::Complete);
     assert!(call(&enclave, nobody(), "who", json!([])).await.is_ok());
+    assert_eq!(call(&enclave, nobody(), "whom", json!([])).await, Err(Code::UnknownExport));
     let again = call(&enclave, own(), "configure", json!([])).await.unwrap();
     assert!(again["err"].as_str().unwrap().contains("complete already"), "{again}");
     assert_eq!(call(&enclave, nobody(), "configure", json!([])).await, Err(Code::Unauthenticated));
 
     deploy_with(&enclave, Kind::Replace, guests::platform(), settings()).await.unwrap();
     assert_eq!(call(&enclave, own(), "who", json!([])).await, Err(Code::NotConfigured));
-    deploy_with(&enclave, Kind::Replace, guests::platform(), DeploySettings::default()).await.unwrap();
+    deploy_with(&enclave, Kind::Replace, guests::platform(), for_everybody()).await.unwrap();
     assert!(call(&enclave, own(), "who", json!([])).await.is_ok());
     let needless = call(&enclave, own(), "configure", json!([])).await.unwrap();
     assert!(needless["err"].as_str().unwrap().contains("awaits no configuration"), "{needless}");
@@ -186,8 +186,7 @@ async fn services_and_commands_wait_for_their_configuration() {
         request.header(RUN_HEADER, r#"{"arguments":["o"]}"#).body(nothing()).unwrap()
     };
     for (wasm, is_service) in [(guests::configurable_web(), true), (guests::configurable_command(), false)] {
-        let settings =
-            DeploySettings { configure_with: Some("configure".into()), ..DeploySettings::default() };
+        let settings = DeploySettings { configure_with: Some("configure".into()), ..for_everybody() };
         deploy_with(&enclave, Kind::Deploy, wasm, settings).await.unwrap();
         let mut sender = one(&enclave, "localhost").await;
         let mut ask = async || match is_service {
@@ -205,7 +204,7 @@ async fn services_and_commands_wait_for_their_configuration() {
 async fn an_app_is_configured_with_an_export_of_its_own() {
     let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
     let refused = async |wasm, export: &str| {
-        let settings = DeploySettings { configure_with: Some(export.into()), ..DeploySettings::default() };
+        let settings = DeploySettings { configure_with: Some(export.into()), ..for_everybody() };
         let problem = deploy_with(&enclave, Kind::Deploy, wasm, settings).await.unwrap_err();
         assert_eq!(problem.code, Code::InvalidSettings);
         problem
@@ -222,7 +221,7 @@ async fn roots_of_quotes_are_claimed() {
     let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
     let key = cloister_attestation::TlsKey::generate().unwrap();
     let root = cloister_attestation::client_certificate(&key).unwrap();
-    let settings = DeploySettings { quote_roots: vec![BASE64.encode(&root)], ..DeploySettings::default() };
+    let settings = DeploySettings { quote_roots: vec![BASE64.encode(&root)], ..for_everybody() };
     let described = deploy_with(&enclave, Kind::Deploy, guests::platform(), settings).await.unwrap();
     let hash = roots_hash([&root[..]]);
     assert_eq!(
@@ -230,14 +229,14 @@ async fn roots_of_quotes_are_claimed() {
         (Some(hash), Some(hex::encode(hash)))
     );
     assert_eq!((app_claims(&enclave).roots, described.roots), (None, None));
-    deploy_with(&enclave, Kind::Replace, guests::platform(), DeploySettings::default()).await.unwrap();
+    deploy_with(&enclave, Kind::Replace, guests::platform(), for_everybody()).await.unwrap();
     assert_eq!(app_claims(&enclave).quote_roots, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_knows_its_caller() {
     let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
-    deploy_with(&enclave, Kind::Deploy, guests::platform(), DeploySettings::default()).await.unwrap();
+    deploy_with(&enclave, Kind::Deploy, guests::platform(), for_everybody()).await.unwrap();
     let who = async |caller| call(&enclave, caller, "who", json!([])).await.unwrap();
     assert_eq!(who(Caller::with_key(owner())).await, json!({ "ok": format!("key:{}", "01".repeat(32)) }));
     assert!(who(nobody()).await["err"].is_string());
@@ -249,7 +248,7 @@ async fn a_guest_knows_its_caller() {
 async fn persisted_keys_outlive_restarts_and_replacements_and_end_with_the_app() {
     let disk = MemoryDisk::new(MAX_BLOCKS);
     let enclave = start(Arc::new(disk.clone()));
-    deploy_with(&enclave, Kind::Deploy, guests::platform(), DeploySettings::default()).await.unwrap();
+    deploy_with(&enclave, Kind::Deploy, guests::platform(), for_everybody()).await.unwrap();
     assert_eq!(call(&enclave, nobody(), "make", json!(["k"])).await, Ok(ok()));
     let sign = async |enclave: &Arc<Enclave>| call(enclave, nobody(), "sign", json!(["k"])).await.unwrap();
     let load = async |enclave: &Arc<Enclave>| call(enclave, nobody(), "load", json!(["k"])).await.unwrap();
@@ -274,7 +273,7 @@ async fn persisted_keys_outlive_restarts_and_replacements_and_end_with_the_app()
     assert_eq!(description(&enclave).await.keys[0].uses, used);
     upkeep::finish(&enclave).await;
 
-    deploy_with(&enclave, Kind::Replace, guests::platform(), DeploySettings::default()).await.unwrap();
+    deploy_with(&enclave, Kind::Replace, guests::platform(), for_everybody()).await.unwrap();
     assert!(sign(&enclave).await["err"].is_string(), "what was in memory went with the code");
     assert_eq!(description(&enclave).await.keys[0].uses, used, "they are counted on");
     let restarted = start(Arc::new(disk.fork()));
@@ -283,8 +282,7 @@ async fn persisted_keys_outlive_restarts_and_replacements_and_end_with_the_app()
     assert_eq!(sign(&enclave).await, signed);
 
     admin::remove(&enclave, Requester::with_key(owner()), name("app")).await.unwrap();
-    let described =
-        deploy_with(&enclave, Kind::Deploy, guests::platform(), DeploySettings::default()).await.unwrap();
+    let described = deploy_with(&enclave, Kind::Deploy, guests::platform(), for_everybody()).await.unwrap();
     assert!(described.keys.is_empty());
     assert!(load(&enclave).await["err"].is_string());
     assert!(sign(&enclave).await["err"].is_string());
@@ -296,12 +294,12 @@ async fn persisted_keys_outlive_restarts_and_replacements_and_end_with_the_app()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vector_is_used_once_over_replacements_too() {
     let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));
-    deploy_with(&enclave, Kind::Deploy, guests::platform(), DeploySettings::default()).await.unwrap();
+    deploy_with(&enclave, Kind::Deploy, guests::platform(), for_everybody()).await.unwrap();
     let ask = async |export| call(&enclave, nobody(), export, json!(["k"])).await.unwrap();
     assert_eq!(ask("make-cipher").await, ok());
     assert_eq!(ask("encrypt").await["ok"].as_array().unwrap().len(), 5 + 16);
     assert!(ask("encrypt").await["err"].as_str().unwrap().contains("iv before"));
-    deploy_with(&enclave, Kind::Replace, guests::platform(), DeploySettings::default()).await.unwrap();
+    deploy_with(&enclave, Kind::Replace, guests::platform(), for_everybody()).await.unwrap();
     assert_eq!(ask("load").await, ok());
     assert!(ask("encrypt").await["err"].as_str().unwrap().contains("iv before"));
 }

@@ -1,7 +1,7 @@
 //! What may take an app's place.
 
 use super::*;
-use cloister_api::{CallerPolicy, Endorsement, Upgrade};
+use cloister_api::{Endorsement, Upgrade};
 use cloister_attestation::{TlsKey, UpgradePolicy};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,13 +85,7 @@ async fn an_endorsed_app_is_replaced_by_what_enough_of_its_keys_signed() {
             },
         ),
         (SUB, DeploySettings { limits: Limits { fuel: 9, ..Limits::default() }, ..settings() }),
-        (
-            SUB,
-            DeploySettings {
-                callers: CallerPolicy::new(vec!["*=owner".parse().unwrap()]).unwrap(),
-                ..settings()
-            },
-        ),
+        (SUB, DeploySettings { callers: CallerPolicy::public(), ..settings() }),
     ];
     for (wat, settings) in others {
         let problem = replace(&enclave, wasm(wat), settings, signed()).await.unwrap_err();

@@ -145,6 +145,18 @@ async fn a_log_is_followed_until_the_app_goes() {
         Code::Forbidden
     );
     assert_eq!(admin::egress(&enclave, stranger, &name("job")).unwrap_err().code, Code::Forbidden);
+    for bad in ["follow=", "follow=yes", "follow=True", "follow=true&follow=true", "a=b&follow=1"] {
+        assert_eq!(
+            admin::logs(&enclave, caller, &name("job"), Some(bad)).unwrap_err().code,
+            Code::BadRequest,
+            "{bad}"
+        );
+    }
+    for whole in [None, Some(""), Some("follow=false"), Some("a=b")] {
+        let answer = admin::logs(&enclave, caller, &name("job"), whole).unwrap();
+        let ends = tokio::time::timeout(Duration::from_secs(10), answer.into_body().collect()).await;
+        assert!(ends.is_ok(), "{whole:?}");
+    }
     let mut followed = admin::logs(&enclave, caller, &name("job"), Some("follow=true")).unwrap().into_body();
     let mut sender = one(&enclave, "localhost").await;
     for _ in 0..2 {

@@ -131,6 +131,7 @@ fn callers(most: Option<&CallerPolicy>) -> Explanation {
     match most {
         None => said(keys::CALLERS, "an app whoever may call it")
             .but("others may ask it for what you sent, as far as its code lets them"),
+        Some(most) if most.rules().is_empty() => said(keys::CALLERS, "an app that admits nobody"),
         Some(most) => {
             let rules = Vec::from_iter(most.rules().iter().map(ToString::to_string)).join(", ");
             let public = most.rules().iter().any(|rule| rule.who == Who::Public);

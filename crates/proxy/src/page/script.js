@@ -94,7 +94,7 @@ function showApps(apps) {
     describe(list, [
       ["code hash", app.code_hash],
       ["owner", app.owner],
-      ["callers", lines(app.callers, "everybody may call everything")],
+      ["callers", lines(app.callers, "nobody")],
       ["issuers", lines(app.issuers, "")],
       ["upgrades", app.upgrade],
       ["network", lines(app.network, "none: it opens no connections")],

@@ -3,7 +3,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use cloister_api::{AppDescription, AppName, Code, DeploySettings, Limits};
 use cloister_client::{Client, ClientError, Identity, Session};
-use cloister_tests::{Enclave, name, platform_guest};
+use cloister_tests::{Enclave, for_everybody, name, platform_guest};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(crate) fn settings() -> DeploySettings {
         memory: 128 << 20,
         ..Limits::default()
     };
-    DeploySettings { limits, ..DeploySettings::default() }
+    DeploySettings { limits, ..for_everybody() }
 }
 
 /// An app of one of the guests, as one session sees it.

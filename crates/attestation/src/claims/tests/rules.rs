@@ -123,7 +123,7 @@ fn rules_of_callers_are_canonical_or_refused() {
         replaced(&claims, &texts(&present), &texts(rules)).map(|claims| claims.apps[0].callers.clone())
     };
     assert_eq!(with(&["@run=owner", "@web=owner"]), Ok(callers(&["@web=owner", "@run=owner"])));
-    assert_eq!(with(&[]), Ok(CallerPolicy::default()));
+    assert_eq!(with(&[]), Ok(callers(&[])));
     for bad in [["@web=owner", "@run=owner"], ["*=owner", "*=owner"]] {
         assert_eq!(with(&bad), Err(ClaimsError::Order("rules of callers")), "{bad:?}");
     }

@@ -5,7 +5,7 @@ use crate::verify::{
     Accepted, AppExpectation, Check, CheckResult, ConfigurationDemand, Policy, Presence, UpgradeDemand,
 };
 use crate::{AppClaims, AssetsClaim, Claims, ConfigurationClaim, HASH_LEN, UpgradePolicy};
-use cloister_api::{AppName, CallerPolicy, CallerRule, EntryPattern, NetworkPolicy, Upgrade, Who};
+use cloister_api::{AppName, CallerPolicy, CallerRule, NetworkPolicy, Upgrade, Who};
 
 /// Makes the checks of every app that the policy names.
 pub(super) fn compare(claims: &Subject<'_, Claims>, policy: &Policy) -> Vec<CheckResult> {
@@ -168,17 +168,12 @@ fn word(demand: UpgradeDemand) -> &'static str {
 
 fn callers(app: &AppClaims, most: Option<&CallerPolicy>) -> Compared {
     let shown = match app.callers.rules() {
-        [] => "everybody, for everything".to_owned(),
+        [] => "nobody".to_owned(),
         rules => listed(rules, ToString::to_string),
     };
     let Some(most) = most else { return not_asked(format!("{shown}; this policy accepts any")) };
-    // A policy without rules is one that lets everybody ask for everything.
-    let everything = CallerRule { entry: EntryPattern::Any, who: Who::Public };
-    let all = std::slice::from_ref(&everything);
-    let rules =
-        |policy: &'_ CallerPolicy| if policy.is_empty() { all.to_vec() } else { policy.rules().to_vec() };
-    let (found, most) = (rules(&app.callers), rules(most));
-    let beyond = Vec::from_iter(found.iter().filter(|rule| !most.iter().any(|most| covers(most, rule))));
+    let accepted = |rule: &&CallerRule| most.rules().iter().any(|most| covers(most, rule));
+    let beyond = Vec::from_iter(app.callers.rules().iter().filter(|rule| !accepted(rule)));
     if beyond.is_empty() {
         return passed(shown);
     }

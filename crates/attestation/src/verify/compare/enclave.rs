@@ -1,15 +1,16 @@
-//! What is expected of the enclave as a whole: how it was started, who rules it, who may follow it.
+//! What is expected of the enclave as a whole: which one it is, how it was started, who rules it, who may follow it.
 
 use super::{Compared, Subject, accepted, in_hex, listed, not_asked, others, passed, result};
 use crate::verify::{Accepted, Check, CheckResult, Measurement, OtherApps, Policy};
 use crate::{Claims, HASH_LEN, IssuerClaim};
 use cloister_api::ImageUpgrade;
 
-pub(super) fn compare(claims: &Subject<'_, Claims>, policy: &Policy) -> [CheckResult; 8] {
+pub(super) fn compare(claims: &Subject<'_, Claims>, policy: &Policy) -> [CheckResult; 9] {
     let check = |check, compare: fn(&Claims, &Policy) -> Compared| {
         result(check, claims.compare(|claims| compare(claims, policy)))
     };
     [
+        check(Check::Identity, identity),
         check(Check::BootConfiguration, boot_configuration),
         check(Check::BootCounter, boot_counter),
         check(Check::Operator, operator),
@@ -34,6 +35,12 @@ pub(super) fn issuers(found: &[IssuerClaim], most: Option<&[[u8; HASH_LEN]]>) ->
         return passed(shown);
     }
     Err(format!("the policy does not accept {}", listed(&others, |issuer| show(issuer))))
+}
+
+/// By the claimed key, which the check of the TLS key compares with that of the session.
+fn identity(claims: &Claims, policy: &Policy) -> Compared {
+    accepted(&claims.tls_key, &policy.identity, in_hex)
+        .map_err(|reason| format!("{reason}: another enclave answers, or this one with another volume"))
 }
 
 fn boot_configuration(claims: &Claims, policy: &Policy) -> Compared {

@@ -21,9 +21,9 @@ pub struct AppExpectation {
     pub endorsers: Option<Vec<[u8; HASH_LEN]>>,
     /// How many of them have to endorse an upgrade at least. Says nothing of upgrades that take no endorsement.
     pub minimum_endorsements: Option<u8>,
-    /// The most that it may admit: each of its rules has to be one of these. Where it has none, everybody may ask for
-    /// everything, which is within a policy alone that has `*=public`. Rules name issuers of tokens by names that the owner
-    /// gave them: where a rule about tokens is accepted, pin [`issuers`](Self::issuers) too.
+    /// The most that it may admit: each of its rules has to be one of these, or narrower. An app without rules admits nobody.
+    /// Rules name issuers of tokens by names that the owner gave them: where a rule about tokens is accepted, pin
+    /// [`issuers`](Self::issuers) too.
     pub callers: Option<CallerPolicy>,
     /// The only issuers whose tokens its callers may show: [`IssuerClaim::hash`](crate::IssuerClaim::hash) of each.
     pub issuers: Option<Vec<[u8; HASH_LEN]>>,

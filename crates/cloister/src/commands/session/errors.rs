@@ -94,6 +94,10 @@ fn advice(report: &VerificationReport) -> Option<&'static str> {
             Some("--allow-simulated ROOT_FINGERPRINT accepts a soft platform, which is for trying things out")
         }
         Check::MrEnclave => Some("if that is an image that you built or reviewed, accept it with --mrenclave HEX"),
+        Check::Identity => Some(
+            "ask its operator whether the volume was lost or replaced: the enclave that you pinned kept its data under \
+             another key, and --identity, or the profile, says which is accepted",
+        ),
         Check::CodeHash { .. } => {
             Some("`cloister hash FILE` prints the hash of a .wasm; --code-hash or the profile says which is accepted")
         }
@@ -180,6 +184,7 @@ mod tests {
     #[test]
     fn what_is_refused_has_its_own_advice() {
         for (refused, expected) in [
+            (Check::Identity, "--identity"),
             (Check::MinimumEpoch, "--min-epoch"),
             (Check::VolumeRoot, "--min-epoch"),
             (Check::Freshness, "--tpm"),

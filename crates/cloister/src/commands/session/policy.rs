@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::settings::{Host, NamedPolicy, Settings};
 use cloister_api::AppName;
-use cloister_client::{ConfigurationDemand, Endpoint, Measurement, Policy, TrustAnchor};
+use cloister_client::{Accepted, ConfigurationDemand, Endpoint, Measurement, Policy, TrustAnchor};
 use std::net::IpAddr;
 
 /// The enclaves that are accepted, whatever their apps are.
@@ -17,6 +17,7 @@ pub(super) fn policy(settings: &Settings) -> Policy {
     };
     let measurement = Measurement::Exactly(settings.mrenclave.iter().map(|digest| digest.0).collect());
     let mut policy = Policy::new(anchor, measurement).with_freshness(settings.freshness.0);
+    policy.identity = Accepted::from(settings.identity.map(|identity| identity.0));
     policy.minimum_epoch = settings.min_epoch;
     policy.volume_root = settings.volume_root.map(|root| root.0);
     policy
@@ -74,7 +75,7 @@ mod tests {
     use crate::arguments::GlobalArguments;
     use crate::profile::Profile;
     use crate::quantity::Digest;
-    use cloister_client::{Accepted, FreshnessDemand};
+    use cloister_client::FreshnessDemand;
 
     fn settings(global: &GlobalArguments) -> Settings {
         Settings::merge(global, Profile::default()).unwrap()
@@ -85,6 +86,7 @@ mod tests {
         let policy = policy(&settings(&GlobalArguments::default()));
         assert_eq!(policy.anchor, TrustAnchor::Intel);
         assert_eq!(policy.mrenclave, Measurement::Exactly(vec![]));
+        assert_eq!(policy.identity, Accepted::Any);
         assert_eq!((policy.minimum_epoch, policy.volume_root), (None, None));
     }
 
@@ -92,6 +94,7 @@ mod tests {
     fn options_become_the_policy() {
         let global = GlobalArguments {
             mrenclave: vec![Digest([1; 32]), Digest([2; 32])],
+            identity: Some(Digest([6; 32])),
             allow_simulated: Some(Digest([3; 32])),
             code_hash: Some(Digest([4; 32])),
             min_epoch: Some(9),
@@ -103,6 +106,7 @@ mod tests {
         let made = policy_of_caller(&settings(&global), &app).unwrap();
         assert_eq!(made.anchor, TrustAnchor::Simulated { root_fingerprint: [3; 32] });
         assert_eq!(made.mrenclave, Measurement::Exactly(vec![[1; 32], [2; 32]]));
+        assert_eq!(made.identity, Accepted::OneOf(vec![[6; 32]]));
         let expected = &made.apps[&app];
         assert_eq!(expected.code, Accepted::OneOf(vec![[4; 32]]));
         assert_eq!(expected.configuration, ConfigurationDemand::Any);

@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 /// What it says of the enclave itself.
 pub(super) fn enclave_value(claims: &Claims) -> Value {
     json!({
+        "identity": Digest(claims.tls_key),
         "owners": claims.owners.iter().copied().map(Digest).collect::<Vec<_>>(),
         "operator": claims.operator.map(Digest),
         "issuers": claims.issuers.iter().map(issuer_value).collect::<Vec<_>>(),
@@ -31,6 +32,7 @@ pub(super) fn enclave_text(claims: &Claims) -> String {
         let _ = writeln!(text, "  {name:<12} {lines}");
     };
     let digests = |values: &[[u8; 32]]| values.iter().map(|value| Digest(*value).to_string()).collect();
+    list("identity", digests(&[claims.tls_key]), "");
     list("owners", digests(&claims.owners), "none: nobody may deploy");
     list("operator", digests(claims.operator.as_slice()), "none");
     list("upgrades", upgrades(&claims.image_upgrade), "");
@@ -190,7 +192,7 @@ mod tests {
         assert_eq!(
             app_text(&quiet, Paint::PLAIN),
             format!(
-                "  code hash    {hash}\n  owner        {owner}\n  callers      everybody may ask for everything\n  \
+                "  code hash    {hash}\n  owner        {owner}\n  callers      *=owner\n  \
                  upgrade      by its owner\n  network      none: it opens no connections\n  \
                  assets       {assets} at /www\n"
             )
@@ -226,7 +228,7 @@ mod tests {
     #[test]
     fn the_enclave_is_shown_with_whom_it_obeys_and_what_may_follow() {
         let claims = Claims {
-            tls_key: [0; 32],
+            tls_key: [9; 32],
             session_key: [4; 65],
             boot: Boot { id: [0; 16], told_time: 1, counter: 12 },
             configuration: [0; 32],
@@ -245,8 +247,9 @@ mod tests {
         assert_eq!(
             enclave_text(&claims),
             format!(
-                "  owners       {}\n               {}\n  operator     none\n  upgrades     {}\n  before it    {}\n  \
+                "  identity     {}\n  owners       {}\n               {}\n  operator     none\n  upgrades     {}\n  before it    {}\n  \
                  starts       12\n  issuer       staff: https://id.example.com, audience app, roles in roles\n",
+                hex(9),
                 hex(1),
                 hex(2),
                 hex(5),
@@ -254,6 +257,7 @@ mod tests {
             )
         );
         let json = enclave_value(&claims);
+        assert_eq!(json["identity"], hex(9));
         assert_eq!(
             (&json["operator"], &json["boot_counter"], &json["made"]),
             (&json!(null), &json!(12), &json!(7))
