@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn a_response_has_at_most_its_bytes() {
-        let mut body = json!({ "claims": "oA==", "quote": "AwA=", "signature": "MAA=" }).to_string().into_bytes();
+        let mut body =
+            json!({ "claims": "oA==", "quote": "AwA=", "signature": "MAA=" }).to_string().into_bytes();
         body.resize(MAX_EVIDENCE_RESPONSE, b' ');
         assert!(ReceivedEvidence::read(&body).is_ok());
         for length in [MAX_EVIDENCE_RESPONSE + 1, MAX_EVIDENCE_RESPONSE * 2] {
