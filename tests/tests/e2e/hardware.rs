@@ -10,6 +10,7 @@ use crate::apps::{code, deploy};
 use aesm::{AesmStandIn, Asked, Does, answer};
 use cloister_api::Code;
 use cloister_client::{Client, ClientError, Collateral};
+use cloister_collateral::CollateralServer;
 use cloister_host::{QuotingService, QuotingSettings};
 use cloister_soft_sgx::SoftPlatform;
 use cloister_tests::{Machine, Setup, error, for_everybody, given, guest, name, status};
@@ -26,24 +27,29 @@ fn platform(state: &Path) -> (SoftPlatform, Collateral) {
     (platform, collateral)
 }
 
+/// Quotes of this service, with collateral of this cache.
+fn through(service: &AesmStandIn, cache: Option<&Pccs>) -> QuotingSettings {
+    QuotingSettings {
+        service: QuotingService::Aesm,
+        aesm_socket: service.path().to_owned(),
+        collateral: cache.map(|cache| CollateralServer::new(&cache.url()).unwrap()),
+        ..QuotingSettings::default()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn evidence_that_was_quoted_through_aesm_verifies_with_a_cached_services_collateral() {
     let mut setup = Setup::new();
     let (platform, collateral) = platform(setup.state());
     let service = AesmStandIn::start(setup.state(), platform);
     let cache = Pccs::start(pages(&collateral, "sgx"));
-    setup.launch.quoting = QuotingSettings {
-        service: QuotingService::Aesm,
-        aesm_socket: service.path().to_owned(),
-        collateral: Some(cloister_collateral::CollateralServer::new(&cache.url()).unwrap()),
-        ..QuotingSettings::default()
-    };
+    setup.launch.quoting = through(&service, Some(&cache));
     let enclave = setup.start();
     enclave.caller().await.health().await.unwrap();
     assert_eq!(cache.received().len(), 4, "asked once: {:?}", cache.received());
     // What an enclave presents says which collateral goes with it.
     let presented = Client::new(enclave.policy()).present(&enclave.endpoint()).await.unwrap();
-    let server = cloister_collateral::CollateralServer::new(&cache.url()).unwrap();
+    let server = CollateralServer::new(&cache.url()).unwrap();
     let fetched = server.collateral(&presented.quote).await.unwrap();
     assert_eq!(fetched, collateral);
 }
@@ -53,11 +59,7 @@ async fn without_a_caching_service_clients_bring_collateral_of_their_own() {
     let mut setup = Setup::new();
     let (platform, collateral) = platform(setup.state());
     let service = AesmStandIn::start(setup.state(), platform);
-    setup.launch.quoting = QuotingSettings {
-        service: QuotingService::Aesm,
-        aesm_socket: service.path().to_owned(),
-        ..QuotingSettings::default()
-    };
+    setup.launch.quoting = through(&service, None);
     let enclave = setup.start();
     let refused = Client::new(enclave.policy()).connect(&enclave.endpoint()).await.unwrap_err();
     assert!(matches!(refused, ClientError::Refused(_)), "{refused}");
@@ -94,12 +96,7 @@ async fn a_quoting_service_that_fails_later_costs_new_evidence_and_nothing_else(
         _ => Does::Sends(right),
     });
     let cache = Pccs::start(pages(&collateral, "sgx"));
-    setup.launch.quoting = QuotingSettings {
-        service: QuotingService::Aesm,
-        aesm_socket: service.path().to_owned(),
-        collateral: Some(cloister_collateral::CollateralServer::new(&cache.url()).unwrap()),
-        ..QuotingSettings::default()
-    };
+    setup.launch.quoting = through(&service, Some(&cache));
     let enclave = setup.start();
     let owner = enclave.owner().await;
     deploy(&owner, "first", "toolbox").await;
