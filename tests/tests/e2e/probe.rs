@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// The component.
 pub(crate) fn component() -> Bytes {
@@ -79,6 +80,8 @@ impl<'a> Probe<'a> {
 pub(crate) struct Echo {
     pub(crate) address: SocketAddr,
     heard: Arc<AtomicU32>,
+    /// How many of them were the test's own.
+    own: AtomicU32,
 }
 
 impl Echo {
@@ -95,8 +98,11 @@ impl Echo {
                 Some((listener, UdpSocket::bind((address, port)).ok()?))
             })
             .expect("some port is free for both");
-        let echo =
-            Self { address: listener.local_addr().expect("it is bound"), heard: Arc::new(AtomicU32::new(0)) };
+        let echo = Self {
+            address: listener.local_addr().expect("it is bound"),
+            heard: Arc::default(),
+            own: AtomicU32::new(0),
+        };
         let heard = Arc::clone(&echo.heard);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -116,9 +122,23 @@ impl Echo {
         echo
     }
 
-    /// Connections and datagrams so far.
+    /// Connections and datagrams until now, without the two of this call.
+    ///
+    /// Both queues are first in, first out: what came before the test's own is counted once those are
+    /// answered, though nobody waited for an answer to it.
     pub(crate) fn heard(&self) -> u32 {
-        self.heard.load(Ordering::Relaxed)
+        let patience = Some(Duration::from_secs(30));
+        let mut answer = [0; 1];
+        let mut stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_read_timeout(patience).expect("it is not zero");
+        stream.write_all(&[0]).expect("it reads");
+        stream.read_exact(&mut answer).expect("it answers");
+        let datagrams = UdpSocket::bind((self.address.ip(), 0)).expect("loopback has ports");
+        datagrams.set_read_timeout(patience).expect("it is not zero");
+        datagrams.send_to(&[0], self.address).expect("loopback is there");
+        datagrams.recv(&mut answer).expect("it answers");
+        let own = self.own.fetch_add(2, Ordering::Relaxed) + 2;
+        self.heard.load(Ordering::Relaxed) - own
     }
 
     pub(crate) fn text(&self) -> String {
