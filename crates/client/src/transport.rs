@@ -54,6 +54,8 @@ impl Transport {
         let (sender, connection) = if http2 {
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())
                 .max_header_list_size(MAX_HEADERS)
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
                 .handshake(stream)
                 .await
                 .map_err(lost)?;
@@ -275,3 +277,8 @@ const MAX_RESPONSE: usize = 64 << 20;
 const MAX_PROBLEM: usize = 1 << 20;
 /// Longest head of a response, in bytes.
 const MAX_HEADERS: u32 = 32 << 10;
+/// Bytes of one answer that wait for whoever reads it.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// Of all answers of a session. An enclave has 64 requests of one session in work (`docs/design/protocol.md`): so many answers
+/// that nobody reads fill their own windows, and leave no other answer without one.
+const CONNECTION_WINDOW: u32 = 64 * STREAM_WINDOW;

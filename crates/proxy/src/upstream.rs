@@ -1,4 +1,4 @@
-//! Verified sessions with one enclave: one for its own paths, and one for each web service that is asked for.
+//! Verified sessions with one enclave: for its own paths, and for each web service that is asked for.
 
 use crate::guard::Target;
 use crate::{Notice, Notices, ProxyError};
@@ -21,13 +21,14 @@ pub(crate) struct Upstream {
     latest_epoch: Mutex<Option<u64>>,
 }
 
-/// Where one session is. Whoever holds the lock is opening it, and the others wait for that.
+/// Where the sessions for one server name are. Whoever holds the lock is opening one, and the others wait for that.
 #[derive(Debug, Default)]
 struct Slot(tokio::sync::Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    session: Option<(Arc<Session>, Instant)>,
+    /// One, and further ones while as many requests are under way as the enclave takes in one. Each request holds its own.
+    sessions: Vec<(Arc<Session>, Instant)>,
     /// The last attempt, where it failed.
     failure: Option<(Arc<ClientError>, Instant)>,
 }
@@ -74,6 +75,7 @@ impl Upstream {
     pub(crate) async fn verify(&self) -> Result<Arc<Session>, Arc<ClientError>> {
         let slot = self.slot(&self.endpoint.server_name);
         let mut state = slot.0.lock().await;
+        state.sessions.clear();
         let opened = self.open(&self.endpoint.server_name, &mut state).await;
         match &opened {
             Ok(session) => self.keep_what_agrees(session),
@@ -87,9 +89,7 @@ impl Upstream {
         for slot in self.slots().values() {
             // Whoever has the lock looks whether the session is lost.
             let Ok(mut state) = slot.0.try_lock() else { continue };
-            if state.session.as_ref().is_some_and(|(held, _)| Arc::ptr_eq(held, lost)) {
-                state.session = None;
-            }
+            state.sessions.retain(|(held, _)| !Arc::ptr_eq(held, lost));
         }
     }
 
@@ -102,13 +102,16 @@ impl Upstream {
         let asked = Instant::now();
         let slot = self.slot(server_name);
         let mut state = slot.0.lock().await;
-        if let Some((session, since)) = &state.session
-            && !session.is_lost()
-        {
+        state.sessions.retain(|(session, since)| {
             let names = app.is_none_or(|app| session.claims().app(app).is_some());
-            if names || since.elapsed() < LEAST_AGE {
-                return Ok(Arc::clone(session));
-            }
+            !session.is_lost() && (names || since.elapsed() < LEAST_AGE)
+        });
+        let loads = state.sessions.iter().map(|(session, _)| (load(session), session));
+        let least = loads.min_by_key(|(load, _)| *load).map(|(load, session)| (load, Arc::clone(session)));
+        if let Some((load, session)) = &least
+            && (*load < MAX_LOAD || state.sessions.len() >= MAX_SESSIONS)
+        {
+            return Ok(Arc::clone(session));
         }
         // What failed while this one waited would fail again.
         if let Some((failure, at)) = &state.failure
@@ -116,11 +119,16 @@ impl Upstream {
         {
             return Err(ProxyError::NoSession(Arc::clone(failure)));
         }
-        self.open(server_name, &mut state).await.map_err(ProxyError::NoSession)
+        let opened = self.open(server_name, &mut state).await;
+        match (opened, least) {
+            // An enclave that takes no further session goes on with those that it has.
+            (Err(error), Some((_, session))) if !matches!(*error, ClientError::Refused(_)) => Ok(session),
+            (opened, _) => opened.map_err(ProxyError::NoSession),
+        }
     }
 
+    /// A further session. Where the enclave is refused, nothing more is sent in those that there are.
     async fn open(&self, server_name: &str, state: &mut State) -> Result<Arc<Session>, Arc<ClientError>> {
-        state.session = None;
         let endpoint =
             Endpoint { address: self.endpoint.address.clone(), server_name: server_name.to_owned() };
         let opened = match self.client.connect(&endpoint).await {
@@ -131,10 +139,14 @@ impl Upstream {
             Ok(session) => {
                 let session = Arc::new(session);
                 self.notices.tell(Notice::Verified { mrenclave: *session.mrenclave() });
-                *state = State { session: Some((Arc::clone(&session), Instant::now())), failure: None };
+                state.sessions.push((Arc::clone(&session), Instant::now()));
+                state.failure = None;
                 Ok(session)
             }
             Err(error) => {
+                if matches!(error, ClientError::Refused(_)) {
+                    state.sessions.clear();
+                }
                 let error = Arc::new(error);
                 self.notices.tell(Notice::Refused(Arc::clone(&error)));
                 state.failure = Some((Arc::clone(&error), Instant::now()));
@@ -170,9 +182,9 @@ impl Upstream {
             }
             let Ok(state) = slot.0.try_lock() else { return true };
             let app = name.split('.').next().and_then(|app| app.parse::<AppName>().ok());
-            state.session.as_ref().zip(app).is_some_and(|((held, _), app)| {
+            app.is_some_and(|app| {
                 let now = verified.claims().app(&app);
-                now.is_some() && held.claims().app(&app) == now
+                now.is_some() && state.sessions.iter().all(|(held, _)| held.claims().app(&app) == now)
             })
         });
     }
@@ -186,5 +198,14 @@ impl Upstream {
     }
 }
 
+/// Requests that are under way in a session of a slot: whose answers have not been taken to their end.
+fn load(session: &Arc<Session>) -> usize {
+    Arc::strong_count(session) - 1
+}
+
+/// Requests that an enclave takes at once in one session (`docs/design/protocol.md`).
+const MAX_LOAD: usize = 64;
+/// Sessions for one server name: with four, as many requests as there may be connections.
+const MAX_SESSIONS: usize = 4;
 /// A session is not opened again for an app that it does not name before this time has passed.
 const LEAST_AGE: Duration = Duration::from_secs(1);

@@ -24,6 +24,7 @@ use local::{Local, address_of};
 use serde_json::json;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -227,6 +228,34 @@ async fn both_directions_stream() {
     drop(input);
     let end = output.collect().await.unwrap().to_bytes();
     assert!(String::from_utf8_lossy(&end).contains("\"exit_code\":3"));
+}
+
+#[tokio::test]
+async fn clients_that_do_not_read_hold_up_nobody() {
+    let mut enclave = FakeEnclave::new();
+    enclave.answer = {
+        let large = Bytes::from(vec![b'x'; 64 << 20]);
+        Arc::new(move |line, _| match line {
+            "GET /v1/metrics" => response(200, "text/plain", large.clone()),
+            _ => response(200, "application/json", "{\"status\":\"ok\"}"),
+        })
+    };
+    let local = Local::start(&enclave).await;
+    let mut idle = Vec::new();
+    for _ in 0..80 {
+        let mut stream = TcpStream::connect(local.address).await.unwrap();
+        stream.write_all(b"GET /v1/metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut begin = [0; 15];
+        stream.read_exact(&mut begin).await.unwrap();
+        assert_eq!(&begin, b"HTTP/1.1 200 OK");
+        idle.push(stream);
+    }
+    let (quick, slow) = (local.get("/v1/health"), Duration::from_secs(60));
+    let answer = tokio::time::timeout(slow, quick).await.expect("it waits for nobody");
+    assert_eq!(answer.status, 200);
+    // 64 in the first session, the others in another.
+    assert_eq!(enclave.seen().iter().filter(|line| *line == EVIDENCE).count(), 2);
+    drop(idle);
 }
 
 #[tokio::test]

@@ -192,6 +192,7 @@ impl FakeEnclave {
         if http2 {
             let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .max_header_list_size(64 << 10)
+                .max_concurrent_streams(64)
                 .serve_connection(io, service)
                 .await;
         } else {
