@@ -4,7 +4,7 @@ use crate::transport::{Transport, full};
 use crate::{ClientError, Collateral, Endpoint, Identity, Policy, Session};
 use cloister_api::{API_PATH, EvidenceRequest};
 use cloister_attestation::verify::{MAX_EVIDENCE_RESPONSE, Observed, ReceivedEvidence, VerifiedQuotes};
-use cloister_attestation::{EXPORTER_LABEL, SessionBinding};
+use cloister_attestation::{EXPORTER_LABEL, Evidence, SessionBinding};
 use cloister_collateral::CollateralServer;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, StatusCode};
@@ -109,7 +109,8 @@ impl Client {
         if let Some(token) = token {
             transport.show(token);
         }
-        Ok(Session::new(transport, verified, certificate, &self.policy.apps))
+        let ReceivedEvidence { claims, quote, .. } = evidence;
+        Ok(Session::new(transport, verified, certificate, Evidence { claims, quote }, &self.policy.apps))
     }
 
     async fn collateral<'a>(

@@ -46,9 +46,9 @@ pub use cloister_attestation::verify::{
     TrustAnchor, UpgradeDemand, VerificationReport, Verified,
 };
 pub use cloister_attestation::{
-    AppClaims, AssetsClaim, Claims, ConfigurationClaim, EndorsementError, Freshness, ImageUpgradeClaim,
-    IssuerClaim, MAX_EXTENSION_VALUE, PlatformClaim, UpgradePolicy, Volume, endorsement_statement,
-    extension_oid, verify_endorsements,
+    AppClaims, AssetsClaim, Claims, ConfigurationClaim, EndorsementError, Evidence, Freshness,
+    ImageUpgradeClaim, IssuerClaim, MAX_EXTENSION_VALUE, PlatformClaim, UpgradePolicy, Volume,
+    endorsement_statement, extension_oid, verify_endorsements,
 };
 pub use cloister_collateral::{CollateralError, CollateralServer, ServerTrust};
 pub use connect::{Client, Timeouts};

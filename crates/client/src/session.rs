@@ -7,6 +7,7 @@ use cloister_api::{
     EXPECTED_CODE_HEADER, EgressLog, Endorsement, MAX_CALL_BODY, Removal, RunRequest, VolumeStatistics,
     WAVE_ARGUMENTS,
 };
+use cloister_attestation::Evidence;
 use cloister_attestation::verify::{AppExpectation, Verified, extension_values};
 use deploy::{DeployProgress, Parts};
 use http::header::CONTENT_TYPE;
@@ -27,6 +28,7 @@ pub struct Session {
     pub(crate) transport: Transport,
     verified: Verified,
     certificate: CertificateDer<'static>,
+    evidence: Evidence,
     expected: BTreeMap<AppName, [u8; 32]>,
     latest_epoch: Mutex<Option<u64>>,
 }
@@ -36,6 +38,7 @@ impl Session {
         transport: Transport,
         verified: Verified,
         certificate: CertificateDer<'static>,
+        evidence: Evidence,
         apps: &BTreeMap<AppName, AppExpectation>,
     ) -> Self {
         let latest_epoch = Mutex::new(verified.volume().map(|volume| volume.epoch));
@@ -45,7 +48,7 @@ impl Session {
             Some((name.clone(), claimed.code_hash))
         };
         let expected = apps.iter().filter_map(expected).collect();
-        Self { transport, verified, certificate, expected, latest_epoch }
+        Self { transport, verified, certificate, evidence, expected, latest_epoch }
     }
 
     pub(crate) fn transport(&self) -> &Transport {
@@ -75,6 +78,12 @@ impl Session {
     /// The certificate that the enclave showed, in DER. Its key was verified to be the enclave's.
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
+    }
+
+    /// The claims and the quote over them that were verified: what others can appraise too. It does not have the binding to
+    /// this session, which means nothing to anybody else.
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
     }
 
     /// What an app shows under the number that ends the object identifier, where the certificate of this session has it: the

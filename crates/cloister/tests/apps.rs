@@ -12,7 +12,7 @@ use cloister_api::{
     RUN, RunTag,
 };
 use cloister_attestation::verify::extension_values;
-use cloister_attestation::{AppExtensions, ConfigurationClaim, sha256};
+use cloister_attestation::{AppExtensions, Claims, ConfigurationClaim, Evidence, sha256};
 use enclave::{FakeEnclave, MRENCLAVE, description, lines, response};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -161,6 +161,27 @@ async fn verify_compares_what_an_app_shows_and_writes_its_certificate() {
     let written = pem::parse(std::fs::read(&certificate).unwrap()).unwrap();
     let written = rustls::pki_types::CertificateDer::from(written.contents());
     assert_eq!(extension_values(&written), Ok(vec![(7, b"a key".to_vec())]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_writes_the_evidence_for_other_verifiers() {
+    let enclave = FakeEnclave::new();
+    let user = User::of(enclave.clone()).await;
+    let path = user.home.path().join("evidence.cmw").display().to_string();
+    let line = ["verify", "--evidence", &path];
+    let run = user.run_with(&[&line[..], &["--min-epoch", "99999"]].concat(), b"").await;
+    assert_eq!(run.status.code(), Some(4), "{}", text(&run.stderr));
+    assert!(!std::fs::exists(&path).unwrap(), "a refused enclave has none that is worth keeping");
+    let run = user.run_with(&line, b"").await;
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+    // RFC 9999: an array of three, the media type, a byte string of two bytes of length, and the bit of evidence.
+    let written = std::fs::read(&path).unwrap();
+    let rest = written.strip_prefix(b"\x83\x78\x26application/vnd.cloister.evidence+cbor\x59").unwrap();
+    let (length, rest) = rest.split_first_chunk().unwrap();
+    let (value, kind) = rest.split_at(u16::from_be_bytes(*length).into());
+    let evidence = Evidence::decode(value).unwrap();
+    assert_eq!((Claims::decode(&evidence.claims), evidence.quote), (Ok(enclave.claims), enclave.quote));
+    assert_eq!(kind, [4]);
 }
 
 /// Whoever verifies wants an app that answers; whoever calls may be about to configure it.

@@ -133,6 +133,7 @@ Examples:
   cloister verify --app site --assets $(cloister assets-hash --quiet ./public) --mrenclave HEX
   cloister verify --app weather --allow https://api.example.com --mrenclave HEX
   cloister verify --app notary --extension 1=@key.der --certificate notary.pem --mrenclave HEX
+  cloister verify --mrenclave HEX --evidence evidence.cmw
   cloister verify --min-epoch 1042 --freshness tpm:IDENTITY
   cloister verify --mrenclave HEX --identity HEX
 

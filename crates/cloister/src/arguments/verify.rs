@@ -32,6 +32,9 @@ pub(crate) struct VerifyArguments {
     /// Write the certificate of the verified session to this file (PEM); with --app it is the one with what the app shows
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate: Option<PathBuf>,
+    /// Write the evidence that was verified to this file, for other verifiers: a Conceptual Message Wrapper (RFC 9999, CBOR)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) evidence: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) pccs: PccsArguments,
 }

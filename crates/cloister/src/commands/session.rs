@@ -61,7 +61,9 @@ pub(crate) struct Shown {
     pub(crate) claims: Option<Claims>,
     /// Of this session, DER.
     pub(crate) certificate: Vec<u8>,
-    /// What the app that was asked for shows in it, as claimed, by number.
+    /// Of this session, as a Conceptual Message Wrapper (RFC 9999).
+    pub(crate) evidence: Vec<u8>,
+    /// What the app that was asked for shows in the certificate, as claimed, by number.
     pub(crate) values: BTreeMap<u32, Vec<u8>>,
 }
 
@@ -117,6 +119,7 @@ impl Connection {
                     volume: state,
                     claims: Some(session.claims().clone()),
                     certificate: session.certificate().to_vec(),
+                    evidence: session.evidence().to_cmw(),
                     values: asked.map(|app| values(&session, app)).unwrap_or_default(),
                 };
                 Ok(Appraisal::Accepted(session.report().clone(), Box::new(shown)))

@@ -41,8 +41,13 @@ pub(crate) async fn verify(
         Appraisal::Accepted(report, shown) => (report, shown, None),
         Appraisal::Refused(report, failure) => (report, Box::default(), Some(failure)),
     };
-    if let (Some(path), None) = (&arguments.certificate, &refusal) {
-        write_certificate(path, &shown.certificate)?;
+    if refusal.is_none() {
+        if let Some(path) = &arguments.certificate {
+            write(path, pem::encode(&pem::Pem::new("CERTIFICATE", shown.certificate.as_slice())).as_bytes())?;
+        }
+        if let Some(path) = &arguments.evidence {
+            write(path, &shown.evidence)?;
+        }
     }
     let host = settings.host.to_string();
     let values = |app: &AppClaims| (arguments.app.as_ref() == Some(&app.name)).then_some(&shown.values);
@@ -123,10 +128,9 @@ fn hash_of_value(path: &Path) -> Result<[u8; 32], Failure> {
     Ok(Sha256::digest(&value).into())
 }
 
-fn write_certificate(path: &Path, certificate: &[u8]) -> Result<(), Failure> {
-    let text = pem::encode(&pem::Pem::new("CERTIFICATE", certificate));
+fn write(path: &Path, contents: &[u8]) -> Result<(), Failure> {
     let unwritable = |source| Failure::File { action: FileAction::Write, path: path.to_owned(), source };
-    fs::write(path, text).map_err(unwritable)
+    fs::write(path, contents).map_err(unwritable)
 }
 
 /// One line a check, between what was asked and the verdict.
