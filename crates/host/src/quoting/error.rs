@@ -93,7 +93,7 @@ impl std::fmt::Display for DcapError {
             0xe002 => "invalid parameter",
             0xe003 => "out of memory",
             0xe006 => {
-                "a file of the quoting enclave cannot be opened: install libsgx-ae-qe3, libsgx-ae-id-enclave and libsgx-ae-pce"
+                "a file cannot be read or written, mostly that of the stored attestation key: see the rights of its folder"
             }
             0xe00d => {
                 "the quoting enclave cannot be loaded: see the rights of /dev/sgx_enclave and /dev/sgx_provision"
@@ -110,7 +110,8 @@ impl std::fmt::Display for DcapError {
             0xe013 | 0xe015 => "the report is refused",
             0xe014 => "the quoting enclave lost its memory: the machine slept; start anew",
             0xe016 => {
-                "the enclaves cannot be loaded: see the rights of /dev/sgx_enclave and /dev/sgx_provision"
+                "the enclaves cannot be loaded: install libsgx-ae-qe3, libsgx-ae-id-enclave and libsgx-ae-pce, and see the \
+                 rights of /dev/sgx_enclave and /dev/sgx_provision"
             }
             0xe019 => "the PCCS cannot be reached: see /etc/sgx_default_qcnl.conf",
             _ => "see sgx_ql_lib_common.h",
