@@ -8,8 +8,8 @@ mod platform;
 
 use bytes::Bytes;
 use cloister_api::{
-    AssetsDescription, Code, ConfigurationState, DeployEvent, DeploySettings, NDJSON, NetworkPolicy, Problem,
-    RUN, RunTag,
+    AssetsDescription, CallerPolicy, Code, ConfigurationState, DeployEvent, DeploySettings, NDJSON,
+    NetworkPolicy, Problem, RUN, RunTag,
 };
 use cloister_attestation::verify::extension_values;
 use cloister_attestation::{AppExtensions, Claims, ConfigurationClaim, Evidence, sha256};
@@ -182,6 +182,51 @@ async fn verify_writes_the_evidence_for_other_verifiers() {
     let evidence = Evidence::decode(value).unwrap();
     assert_eq!((Claims::decode(&evidence.claims), evidence.quote), (Ok(enclave.claims), enclave.quote));
     assert_eq!(kind, [4]);
+}
+
+/// One at the usual place is shown where the evidence names it, and to nobody who needs none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_shows_the_usual_key_only_to_an_app_that_answers_it() {
+    let other: CallerPolicy = serde_json::from_str(&format!("[\"*=key:{MARK}\"]")).unwrap();
+    for (callers, owner_calls, shown) in [
+        (CallerPolicy::default(), true, true),
+        (CallerPolicy::default(), false, false),
+        (CallerPolicy::public(), true, false),
+        (other, true, false),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let keygen = Command::new(env!("CARGO_BIN_EXE_cloister"))
+            .args(["keygen", "--quiet"])
+            .env_clear()
+            .env("HOME", home.path())
+            .output();
+        let key = text(&keygen.unwrap().stdout).trim().to_owned();
+        let key: [u8; 32] = hex::decode(key).unwrap().try_into().unwrap();
+        let mut enclave = FakeEnclave::new();
+        enclave.claims.apps[0].callers = callers;
+        if owner_calls {
+            enclave.claims.apps[0].owner = key;
+        }
+        enclave.quote_as(|_| {});
+        enclave.answer = Arc::new(|_, _| {
+            let answer = format!(r#"{{"result":7,"fuel":1,"wall_us":1,"code_hash":"{}"}}"#, "c0".repeat(32));
+            response(200, "application/json", answer)
+        });
+        let clients = Arc::clone(&enclave.clients);
+        let mut user = User::of(enclave).await;
+        let option = user.line.iter().position(|word| word == "--key").unwrap();
+        user.line.drain(option..option + 2);
+        user.home = home;
+        let run = user.run_with(&["call", "hello", "greet"], b"").await;
+        assert_eq!(
+            (run.status.code(), text(&run.stdout).as_str()),
+            (Some(0), "7\n"),
+            "{}",
+            text(&run.stderr)
+        );
+        let expected = if shown { vec![key] } else { Vec::new() };
+        assert_eq!(*clients.lock().unwrap(), expected);
+    }
 }
 
 /// Whoever verifies wants an app that answers; whoever calls may be about to configure it.

@@ -13,8 +13,8 @@ use crate::failure::{Failure, FileAction};
 use crate::progress::Progress;
 use crate::settings::{Host, Settings, default_key_path};
 use cloister_api::{
-    AppDescription, AppList, AppName, CallResponse, CheckEvent, EgressLog, Removal, RunRequest, VolumeState,
-    VolumeStatistics,
+    AppDescription, AppList, AppName, CallResponse, CallerRule, CheckEvent, EgressLog, EntryPattern,
+    KeyFingerprint, Removal, RunRequest, VolumeState, VolumeStatistics, Who,
 };
 use cloister_client::{
     AppExpectation, Backup, BackupChunk, Claims, Client, ClientError, Collateral, CollateralServer,
@@ -80,10 +80,17 @@ impl Connection {
                 (policy_of_caller(settings, app)?, identity)
             }
         };
-        let session = client(settings, policy, identity)?
-            .connect(&endpoint(&settings.host, None))
-            .await
-            .map_err(|error| unconnected(error, settings))?;
+        let endpoint = endpoint(&settings.host, None);
+        let client = client(settings, policy, identity)?;
+        let mut session = client.connect(&endpoint).await.map_err(|error| unconnected(error, settings))?;
+        if let Target::App(app) = target
+            && settings.key.is_none()
+            && settings.token.is_none()
+            && let Some(identity) = usual_identity(&session, app)
+        {
+            let connected = client.with_identity(identity).connect(&endpoint).await;
+            session = connected.map_err(|error| unconnected(error, settings))?;
+        }
         Ok(Self { session, host: settings.host.clone() })
     }
 
@@ -306,6 +313,23 @@ fn owner_identity(settings: &Settings) -> Result<Option<Identity>, Failure> {
                 .to_owned(),
         ),
     })
+}
+
+/// The key at its usual place, where the evidence names it as one whom the app answers, and the app does not answer everybody.
+/// It is shown to nobody else, so that a caller who needs no key stays unknown.
+fn usual_identity(session: &Session, app: &AppName) -> Option<Identity> {
+    let claimed = session.claims().app(app)?;
+    let identity = keys::identity(&default_key_path().ok()?).ok()?;
+    let key: KeyFingerprint = identity.fingerprint().parse().ok()?;
+    let owner = KeyFingerprint::from_hash(claimed.owner);
+    let rules = claimed.callers.rules();
+    let open = rules.iter().any(|rule| rule.entry == EntryPattern::Any && rule.who == Who::Public);
+    let named = |rule: &CallerRule| match &rule.who {
+        Who::Owner => key == owner,
+        Who::Key(caller) => key == *caller,
+        Who::Public | Who::Token { .. } => false,
+    };
+    (!open && rules.iter().any(named)).then_some(identity)
 }
 
 fn collateral(path: &Path) -> Result<Collateral, Failure> {
