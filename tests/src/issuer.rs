@@ -1,10 +1,10 @@
 //! An OpenID Connect issuer on loopback, which signs whatever a test wants.
 
-use crate::tls_servers::{Authority, Certificate};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use cloister_api::TokenIssuer;
+use cloister_test_authority::{Authority, Versions};
 use graviola::hashing::hmac::Hmac;
 use graviola::hashing::{Sha256, Sha384};
 use graviola::signing::ecdsa::{P256, P384, SigningKey as Ecdsa};
@@ -16,8 +16,6 @@ use hyper::header::CONTENT_TYPE;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -76,14 +74,7 @@ impl Issuer {
     /// Where loopback has no port, or there is no randomness.
     pub fn start() -> Self {
         let authority = Authority::new();
-        let identity = authority.vouch_for(Certificate::For("localhost"));
-        let mut tls = ServerConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("the provider has them")
-            .with_no_client_auth()
-            .with_single_cert(identity.chain.clone(), PrivatePkcs8KeyDer::from(identity.key).into())
-            .expect("the key is the certificate's");
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let acceptor = authority.issue("localhost").acceptor(&["http/1.1"], Versions::All);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
         let address = listener.local_addr().expect("it is bound");
         listener.set_nonblocking(true).expect("sockets can be that");
@@ -91,7 +82,7 @@ impl Issuer {
         let site = Arc::new(Mutex::new(Site { keys, requests: Vec::new(), is_broken: false }));
         let (running, ended) = oneshot::channel();
         let shown = (format!("https://localhost:{}", address.port()), Arc::clone(&site));
-        std::thread::spawn(move || serve(listener, TlsAcceptor::from(Arc::new(tls)), &shown, ended));
+        std::thread::spawn(move || serve(listener, acceptor, &shown, ended));
         Self { address, authority, site, _running: running }
     }
 

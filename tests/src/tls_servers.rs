@@ -1,16 +1,13 @@
 //! TLS servers on loopback, good ones and bad ones, which note who came and what for.
 
 mod answers;
-mod authority;
 mod misbehavior;
 mod old;
 
-pub use authority::{Authority, Certificate, Identity};
+pub use cloister_test_authority::{Authority, Certificate, Identity, Versions};
 pub use misbehavior::Misbehavior;
 pub use old::{HandWrittenTls11, OpensslServer};
 
-use rustls::ServerConfig;
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,14 +37,6 @@ pub struct Service {
 pub struct Page {
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
-}
-
-/// The versions of TLS that a server speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Versions {
-    Tls12,
-    Tls13,
-    Both,
 }
 
 /// What a server does once TLS is agreed on.
@@ -91,7 +80,7 @@ impl Default for Service {
     fn default() -> Self {
         Self {
             at: Ipv4Addr::LOCALHOST.into(),
-            versions: Versions::Both,
+            versions: Versions::All,
             behavior: Behavior::Http1,
             pages: BTreeMap::new(),
         }
@@ -111,7 +100,7 @@ impl Service {
     pub async fn start(self, identity: &Identity) -> TlsServer {
         let listener = TcpListener::bind((self.at, 0)).await.expect("loopback has ports");
         let address = listener.local_addr().expect("it is bound");
-        let acceptor = self.acceptor(identity);
+        let acceptor = identity.acceptor(self.behavior.protocols(), self.versions);
         let site = Arc::new(Site { pages: self.pages, ..Site::default() });
         let server = TlsServer { address, site: Arc::clone(&site) };
         let behavior = self.behavior;
@@ -122,25 +111,15 @@ impl Service {
         });
         server
     }
+}
 
-    fn acceptor(&self, identity: &Identity) -> TlsAcceptor {
-        let versions: &[&rustls::SupportedProtocolVersion] = match self.versions {
-            Versions::Tls12 => &[&rustls::version::TLS12],
-            Versions::Tls13 => &[&rustls::version::TLS13],
-            Versions::Both => &[&rustls::version::TLS13, &rustls::version::TLS12],
-        };
-        let mut tls = ServerConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
-            .with_protocol_versions(versions)
-            .expect("the provider has them")
-            .with_no_client_auth()
-            .with_single_cert(identity.chain.clone(), PrivatePkcs8KeyDer::from(identity.key.to_vec()).into())
-            .expect("the key is the certificate's");
-        tls.alpn_protocols = match self.behavior {
-            Behavior::Http1 | Behavior::Misbehaves(_) => vec![HTTP1.to_vec()],
-            Behavior::Http2 => vec![HTTP2.to_vec()],
-            Behavior::Either => vec![HTTP2.to_vec(), HTTP1.to_vec()],
-        };
-        TlsAcceptor::from(Arc::new(tls))
+impl Behavior {
+    fn protocols(self) -> &'static [&'static str] {
+        match self {
+            Self::Http1 | Self::Misbehaves(_) => &[HTTP1],
+            Self::Http2 => &[HTTP2],
+            Self::Either => &[HTTP2, HTTP1],
+        }
     }
 }
 
@@ -192,7 +171,7 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, behavior: Behavior, sit
     let _ = stream.set_nodelay(true);
     let Ok(stream) = acceptor.accept(stream).await else { return };
     let session = site.sessions.fetch_add(1, Ordering::SeqCst) + 1;
-    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2.as_bytes());
     match behavior {
         Behavior::Misbehaves(how) => misbehavior::misbehave(stream, how, &site.written).await,
         Behavior::Http1 | Behavior::Http2 | Behavior::Either if is_http2 => {
@@ -204,8 +183,8 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, behavior: Behavior, sit
     }
 }
 
-const HTTP1: &[u8] = b"http/1.1";
-const HTTP2: &[u8] = b"h2";
+const HTTP1: &str = "http/1.1";
+const HTTP2: &str = "h2";
 
 #[cfg(test)]
 mod tests {
@@ -222,7 +201,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_good_server_answers_and_notes_what_came() {
-        let identity = Authority::new().vouch_for(Certificate::For("localhost"));
+        let identity = Authority::new().issue("localhost");
         let server = Service::default().start(&identity).await;
         let request =
             "POST /chain/1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 4\r\n\r\nbody";
@@ -244,7 +223,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_misbehaving_server_says_what_it_is_to_say() {
-        let identity = Identity::self_signed(Certificate::For("localhost"));
+        let identity = Identity::self_signed("localhost");
         let get = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
         for (how, end) in [
             (Misbehavior::ShortBody, "content-length: 1000\r\n\r\n0123456789"),
@@ -265,7 +244,7 @@ mod tests {
     #[test]
     fn old_servers_speak_tls_1_1() {
         use std::io::{Read as _, Write as _};
-        let identity = Authority::new().vouch_for(Certificate::For("localhost"));
+        let identity = Authority::new().issue("localhost");
         assert_eq!(OpensslServer::tls11(&identity).version_for_an_old_client(), "TLSv1.1");
         let mut stream = std::net::TcpStream::connect(HandWrittenTls11::start().address).unwrap();
         stream.write_all(b"a hello").unwrap();

@@ -1,15 +1,16 @@
 //! Collateral from a stand-in for a caching service: that of Intel's recorded quotes, and that of a soft platform.
 
-mod own;
 mod pccs;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cloister_collateral::{
     Collateral, CollateralCache, CollateralError, CollateralServer, Part, ServerTrust, expiry, shown_date,
 };
+use cloister_test_authority::{Identity, Versions};
 use dcap_qvl::quote::Quote;
 use dcap_qvl::verify::QuoteVerifier;
 use pccs::{Page, Pccs, chain, pages};
@@ -169,14 +170,15 @@ fn one_that_breaks_off_or_speaks_something_else_is_an_error() {
 
 #[test]
 fn a_service_is_recognized_by_its_certificate_unless_told_otherwise() {
-    let (right, tls) = own::own_certificate();
+    let right = Identity::self_signed("localhost");
+    let tls = Arc::new(right.server_config(&[], Versions::All));
     let pccs = Pccs::start_over(pages(&sgx(), "sgx"), move |stream| {
         let connection = rustls::ServerConnection::new(tls.clone()).unwrap();
         Box::new(rustls::StreamOwned::new(connection, stream))
     });
     let server = CollateralServer::new(&format!("https://localhost:{}", pccs.address.port())).unwrap();
     let with = |trust| server.clone().with_trust(trust).fetch(SGX_QUOTE);
-    let pem = pem::encode(&pem::Pem::new("CERTIFICATE", right.to_vec()));
+    let pem = pem::encode(&pem::Pem::new("CERTIFICATE", right.der()));
     assert!(with(ServerTrust::from_pem(pem.as_bytes()).unwrap()).is_ok());
     assert!(with(ServerTrust::Unverified).is_ok());
     let asked = pccs.received().len();

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bytes::Bytes;
-use cloister_attestation::{TlsKey, client_certificate};
+use cloister_tests::tls_servers::{Identity, Versions};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
@@ -11,7 +11,6 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -29,7 +28,7 @@ impl Native {
     /// Serves the sum of the two numbers in a request's body at a loopback port.
     pub(crate) fn start() -> Result<Self> {
         let executor = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let acceptor = TlsAcceptor::from(Arc::new(configuration()?));
+        let acceptor = TlsAcceptor::from(Arc::new(configuration()));
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -68,15 +67,8 @@ async fn add(request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
 }
 
 /// As the enclave's: TLS 1.3, a P-256 key, the same provider, nothing resumed.
-fn configuration() -> Result<ServerConfig> {
-    let key = TlsKey::generate()?;
-    let certificate = client_certificate(&key)?;
-    let key = PrivatePkcs8KeyDer::from(key.to_pkcs8_der()?.to_vec());
-    let mut configuration =
-        ServerConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key.into())?;
+fn configuration() -> ServerConfig {
+    let mut configuration = Identity::self_signed("localhost").server_config(&[], Versions::Tls13);
     configuration.send_tls13_tickets = 0;
-    Ok(configuration)
+    configuration
 }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use cloister_tests::Enclave;
-use cloister_tests::tls_servers::{Authority, Behavior, Certificate, Service, TlsServer};
+use cloister_tests::tls_servers::{Authority, Behavior, Service, TlsServer};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::{http1, http2};
 use hyper::{Request, header};
@@ -37,7 +37,7 @@ pub(crate) async fn compare(enclave: &Enclave, servers: &Handle) -> Result<()> {
         ],
     );
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     for (name, behavior) in [("HTTP/1.1", Behavior::Http1), ("HTTP/2", Behavior::Http2)] {
         let identity = identity.clone();
         let server = servers.spawn(async move { Service::that(behavior).start(&identity).await }).await?;

@@ -3,12 +3,12 @@
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use cloister_tests::RawTls;
-use cloister_tests::tls_servers::{Certificate, Identity};
+use cloister_tests::tls_servers::{Certificate, Identity, Versions};
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -28,12 +28,12 @@ impl Native {
         // Under a number of our own below 1.3.6.1.4.1.65230, which nobody reads.
         let extensions = [(&[1, 3, 6, 1, 4, 1, 65230, 99][..], vec![0; padding])];
         let extensions = if padding == 0 { &[][..] } else { &extensions[..] };
-        let identity = Identity::impostor(Certificate::For("localhost"), extensions);
+        let identity = Identity::self_signed(Certificate::of(["localhost"]).with_extensions(extensions));
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let certificate = CertificateDer::from(identity.der().to_vec());
-        let acceptor = TlsAcceptor::from(Arc::new(server(identity)?));
+        let certificate = identity.certificate();
+        let acceptor = TlsAcceptor::from(Arc::new(server(&identity)));
         let executor = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::spawn(move || {
             executor.block_on(async move {
@@ -62,16 +62,10 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor) {
 }
 
 /// As the enclave's: TLS 1.3, a P-256 key, the same provider, nothing resumed.
-fn server(identity: Identity) -> Result<ServerConfig> {
-    let key = PrivatePkcs8KeyDer::from(identity.key);
-    let mut configuration =
-        ServerConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_no_client_auth()
-            .with_single_cert(identity.chain, key.into())?;
+fn server(identity: &Identity) -> ServerConfig {
+    let mut configuration = identity.server_config(&["h2"], Versions::Tls13);
     configuration.send_tls13_tickets = 0;
-    configuration.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(configuration)
+    configuration
 }
 
 /// What a client trusts.

@@ -24,7 +24,7 @@ impl OpensslServer {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (certificate, key) = (folder.path().join("certificate.der"), folder.path().join("key.der"));
         std::fs::write(&certificate, identity.der()).expect("the folder is writable");
-        std::fs::write(&key, &identity.key).expect("the folder is writable");
+        std::fs::write(&key, identity.pkcs8()).expect("the folder is writable");
         let mut child = Command::new("openssl")
             .args(["s_server", "-accept", "127.0.0.1:0", "-tls1_1", "-cipher", WEAK, "-www"])
             .args(["-certform", "DER", "-keyform", "DER"])

@@ -6,14 +6,14 @@ use crate::platform::settings;
 use crate::probe::network;
 use bytes::Bytes;
 use cloister_api::{Code, DeploySettings};
-use cloister_tests::tls_servers::{Authority, Behavior, Certificate, Service};
+use cloister_tests::tls_servers::{Authority, Behavior, Service};
 use cloister_tests::{name, platform_guest, shared};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_component_that_was_built_against_the_facts_alone_runs() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     let server = Service::that(Behavior::Either).start(&identity).await;
     let url = format!("https://localhost:{}", server.port());
     let session = shared().owner().await;

@@ -2,7 +2,7 @@
 //!
 //! `crates/proxy/tests` has the rest, before a stand-in for the image: hop-by-hop fields, what is repeated, every kind of form.
 
-use cloister_tests::tls_servers::{self, Behavior, Certificate, TlsServer};
+use cloister_tests::tls_servers::{self, Behavior, TlsServer};
 use cloister_tests::{Browser, Diverter, LocalProxy, Machine, error, given, status};
 use serde_json::{Value, json};
 use std::io::Read as _;
@@ -196,7 +196,7 @@ async fn a_person_verifies_and_calls_in_a_browser() {
 
 /// Answers whatever it is asked with what it is asked, over TLS 1.3.
 async fn not_an_enclave() -> TlsServer {
-    let identity = tls_servers::Identity::self_signed(Certificate::For("localhost"));
+    let identity = tls_servers::Identity::self_signed("localhost");
     tls_servers::Service::that(Behavior::Either).start(&identity).await
 }
 

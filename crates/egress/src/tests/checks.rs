@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use cloister_test_authority::{Authority, Identity, Versions};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -14,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::app::{App, Ask};
-use super::server::{Authority, Connections, Identity, Versions, listen_counted, whole};
+use super::server::{AsRoots as _, Connections, listen_counted, whole};
 use crate::{CertificateFault, Check, EgressError, MAX_CHECK_RESPONSE, Roots, Session, Trust};
 
 /// Asks the server for the exporter of the session, and accepts it where it is this end's too.
@@ -96,7 +97,7 @@ async fn a_session_is_checked_once_before_anything_is_sent() {
 }
 
 async fn checked_once(alpn: &str) {
-    let identity = Identity::self_signed(&["anything.example"]);
+    let identity = Identity::self_signed("anything.example");
     let certificate = identity.certificate();
     let (host, connections, requests) = serve(identity, alpn).await;
     let app = App::new(Roots::These(Vec::new()));
@@ -116,7 +117,7 @@ async fn checked_once(alpn: &str) {
 
 #[tokio::test]
 async fn a_session_that_is_refused_gets_nothing() {
-    let (host, connections, requests) = serve(Identity::self_signed(&["localhost"]), "h2").await;
+    let (host, connections, requests) = serve(Identity::self_signed("localhost"), "h2").await;
     let app = App::new(Roots::These(Vec::new()));
     let check = Arc::new(SameSession { refuse: true, asks_for_too_much: true, ..SameSession::default() });
     let trust = Trust::checked(check, [1; 32], None).unwrap();
@@ -140,7 +141,7 @@ async fn roots_beside_a_check_have_to_hold_too() {
     assert_eq!(app.fetch(Ask::get(&host).trusting(&with(authority.roots()))).await.unwrap(), "hello");
     let unknown = app.fetch(Ask::get(&host).trusting(&with(Authority::new().roots()))).await;
     assert_eq!(unknown.unwrap_err(), EgressError::Certificate(CertificateFault::UnknownIssuer));
-    let other_name = serve(authority.issue(&["other.example"], 2024, 4000), "h2").await.0;
+    let other_name = serve(authority.issue("other.example"), "h2").await.0;
     let wrong = app.fetch(Ask::get(&other_name).trusting(&with(authority.roots()))).await;
     assert_eq!(wrong.unwrap_err(), EgressError::Certificate(CertificateFault::WrongName));
 }
@@ -148,7 +149,7 @@ async fn roots_beside_a_check_have_to_hold_too() {
 /// The exporter of TLS 1.2 proves less, and so does its signature.
 #[tokio::test]
 async fn a_check_needs_tls_1_3() {
-    let identity = Identity::self_signed(&["localhost"]);
+    let identity = Identity::self_signed("localhost");
     let (address, _) =
         listen_counted(identity.acceptor(&["h2"], Versions::Tls12), |_| std::future::ready(())).await;
     let host = format!("localhost:{}", address.port());

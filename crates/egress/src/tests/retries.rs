@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use cloister_test_authority::{Authority, Versions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::app::{App, Ask};
-use super::server::{Authority, Connections, Versions, listen_counted};
+use super::server::{AsRoots as _, Connections, listen_counted};
 use crate::EgressError;
 
 /// A server of HTTP/1.1 that answers the first request of a connection, and then does this.

@@ -1,4 +1,4 @@
-//! Servers on the loopback interface, and their certificates. Other crates' tests include this file.
+//! Servers on the loopback interface. Other crates' tests include this file.
 #![allow(dead_code, reason = "not every crate uses all of it")]
 
 use std::convert::Infallible;
@@ -10,110 +10,27 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use cloister_egress::Roots;
-use graviola::hashing::Sha256;
-use graviola::signing::ecdsa::{P256, SigningKey};
+use cloister_test_authority::Authority;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyUsagePurpose, SerialNumber};
-use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// A certificate authority.
-pub(super) struct Authority {
-    key: Key,
-    parameters: CertificateParams,
-    certificate: CertificateDer<'static>,
+/// Whose certificates a test trusts.
+pub(super) trait AsRoots {
+    fn roots(&self) -> Roots;
 }
 
-impl Authority {
-    pub(super) fn new() -> Self {
-        let key = Key::generate();
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let mut parameters = parameters(&[], 2024, 4000);
-        let name = format!("authority {}", NUMBER.fetch_add(1, Ordering::SeqCst));
-        parameters.distinguished_name.push(DnType::CommonName, name);
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let certificate = parameters.self_signed(&key).unwrap().into();
-        Self { key, parameters, certificate }
+impl AsRoots for Authority {
+    fn roots(&self) -> Roots {
+        Roots::These(vec![self.certificate()])
     }
-
-    pub(super) fn roots(&self) -> Roots {
-        Roots::These(vec![self.certificate.clone()])
-    }
-
-    /// A server's certificate, for these names, valid from the first to the second year.
-    pub(super) fn issue(&self, names: &[&str], from: i32, until: i32) -> Identity {
-        let key = Key::generate();
-        let issuer = Issuer::from_params(&self.parameters, &self.key);
-        let certificate = parameters(names, from, until).signed_by(&key, &issuer).unwrap();
-        Identity { certificate: certificate.into(), key: key.pkcs8() }
-    }
-
-    /// One that clients accept.
-    pub(super) fn good(&self) -> Identity {
-        self.issue(&["localhost", "127.0.0.1", "::1"], 2024, 4000)
-    }
-}
-
-pub(super) struct Identity {
-    certificate: CertificateDer<'static>,
-    key: Vec<u8>,
-}
-
-impl Identity {
-    /// One that nobody issued.
-    pub(super) fn self_signed(names: &[&str]) -> Self {
-        Self::self_signed_with(parameters(names, 2024, 4000))
-    }
-
-    /// One that nobody issued and that is an authority's, as `openssl req -x509` makes them.
-    pub(super) fn self_signed_authority(names: &[&str], from: i32, until: i32) -> Self {
-        let mut parameters = parameters(names, from, until);
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self::self_signed_with(parameters)
-    }
-
-    fn self_signed_with(parameters: CertificateParams) -> Self {
-        let key = Key::generate();
-        let certificate = parameters.self_signed(&key).unwrap();
-        Self { certificate: certificate.into(), key: key.pkcs8() }
-    }
-
-    pub(super) fn certificate(&self) -> CertificateDer<'static> {
-        self.certificate.clone()
-    }
-
-    pub(super) fn acceptor(self, alpn: &[&str], versions: Versions) -> TlsAcceptor {
-        let versions = match versions {
-            Versions::All => [&TLS12, &TLS13].to_vec(),
-            Versions::Tls12 => vec![&TLS12],
-        };
-        let key = PrivatePkcs8KeyDer::from(self.key).into();
-        let mut tls = ServerConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
-            .with_protocol_versions(&versions)
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![self.certificate], key)
-            .unwrap();
-        tls.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        TlsAcceptor::from(Arc::new(tls))
-    }
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum Versions {
-    All,
-    Tls12,
 }
 
 pub(super) type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -306,48 +223,4 @@ where
         length += frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
     }
     length
-}
-
-fn parameters(names: &[&str], from: i32, until: i32) -> CertificateParams {
-    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-    let mut parameters = CertificateParams::new(names).unwrap();
-    parameters.not_before = rcgen::date_time_ymd(from, 1, 1);
-    parameters.not_after = rcgen::date_time_ymd(until, 1, 1);
-    parameters.serial_number = Some(SerialNumber::from(vec![1]));
-    parameters
-}
-
-struct Key {
-    key: SigningKey<P256>,
-    /// RFC 5480, section 2.2: an uncompressed point.
-    point: [u8; 65],
-}
-
-impl Key {
-    fn generate() -> Self {
-        let key = SigningKey::generate().unwrap();
-        let point = *key.to_spki_der(&mut [0; 128]).unwrap().last_chunk().unwrap();
-        Self { key, point }
-    }
-
-    fn pkcs8(&self) -> Vec<u8> {
-        self.key.to_pkcs8_der(&mut [0; 256]).unwrap().to_vec()
-    }
-}
-
-impl rcgen::PublicKeyData for Key {
-    fn der_bytes(&self) -> &[u8] {
-        &self.point
-    }
-
-    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        &rcgen::PKCS_ECDSA_P256_SHA256
-    }
-}
-
-impl rcgen::SigningKey for Key {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        let mut signature = [0; 128];
-        Ok(self.key.sign_asn1::<Sha256>(&[message], &mut signature).unwrap().to_vec())
-    }
 }

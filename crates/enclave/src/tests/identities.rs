@@ -1,11 +1,11 @@
 //! Clients' keys, and an issuer of tokens.
 
-use super::server::{Authority, Versions, serve, whole};
+use super::server::{serve, whole};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use cloister_api::{KeyFingerprint, TokenIssuer};
 use cloister_attestation::{TlsKey, client_certificate, key_fingerprint};
-use cloister_egress::Roots;
+use cloister_test_authority::{Authority, Versions};
 use graviola::hashing::Sha384;
 use graviola::signing::ecdsa::{P384, SigningKey};
 use graviola::signing::eddsa::Ed25519SigningKey;
@@ -114,14 +114,13 @@ impl TestIssuer {
         })
         .await;
         let issuer = format!("https://localhost:{}", address.port());
-        let Roots::These(roots) = authority.roots() else { panic!("an authority has a certificate") };
         let settings = TokenIssuer {
             name: name.to_owned(),
             jwks: Some(format!("{issuer}/keys")),
             issuer,
             audience: AUDIENCE.to_owned(),
             roles_claim: "roles".to_owned(),
-            roots: roots.iter().map(|root| STANDARD.encode(root)).collect(),
+            roots: vec![STANDARD.encode(authority.der())],
         };
         Self { key, settings }
     }

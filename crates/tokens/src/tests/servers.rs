@@ -5,12 +5,13 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cloister_api::TokenIssuer;
-use cloister_egress::{CertificateFault, EgressError, Roots};
+use cloister_egress::{CertificateFault, EgressError};
+use cloister_test_authority::{Authority, Versions};
 use http::{Request as Asked, Response as Answer};
 use hyper::body::Incoming;
 use serde_json::json;
 
-use super::server::{AnyBody, Authority, Versions, closed_port, serve, whole};
+use super::server::{AnyBody, closed_port, serve, whole};
 use super::signer::{Signer, key_set, settings};
 use crate::{FetchError, Issuers, KeysError, MAX_DOCUMENT, TokenError, VerifiedToken};
 
@@ -49,10 +50,9 @@ impl Keys {
 }
 
 /// Verifies a token of the issuer at this port of loopback.
-async fn verify(signer: &Signer, port: u16, roots: &Authority) -> Result<VerifiedToken, TokenError> {
+async fn verify(signer: &Signer, port: u16, root: &Authority) -> Result<VerifiedToken, TokenError> {
     let issuer = format!("https://localhost:{port}");
-    let Roots::These(roots) = roots.roots() else { panic!("an authority has a certificate") };
-    let roots = roots.iter().map(|root| STANDARD.encode(root)).collect();
+    let roots = vec![STANDARD.encode(root.der())];
     let issuers = Issuers::new(&[TokenIssuer { issuer: issuer.clone(), roots, ..settings() }]).unwrap();
     let token = signer.token(&json!({
         "iss": issuer, "sub": "alice", "aud": "cloister", "exp": 4_102_444_800_u64,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cloister_test_authority::{Authority, Versions};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
@@ -12,7 +13,7 @@ use wasmtime::component::Resource;
 use wasmtime_wasi_io::streams::StreamError;
 
 use super::call::{Ask, Call, again};
-use super::server::{Authority, Versions, drain, frames, serve, whole};
+use super::server::{AsRoots as _, drain, frames, serve, whole};
 use crate::bindings::wasi::http::types::{
     ErrorCode, HostFields, HostIncomingBody, HostOutgoingBody, HostOutgoingResponse, HostResponseOutparam,
 };

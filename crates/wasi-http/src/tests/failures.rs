@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cloister_test_authority::{Authority, Certificate, Versions};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
@@ -11,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::call::{Ask, Call, Received, code};
-use super::server::{AnyBody, Authority, BoxError, Versions, closed_port, drain, listen, serve, whole};
+use super::server::{AnyBody, AsRoots as _, BoxError, closed_port, drain, listen, serve, whole};
 use crate::bindings::wasi::http::outgoing_handler::Host as _;
 use crate::bindings::wasi::http::types::{ErrorCode, Scheme};
 use crate::{EgressOutcome, Roots, TlsVersion};
@@ -21,12 +22,12 @@ async fn hello(_: Request<Incoming>) -> Response<AnyBody> {
 }
 
 /// Asks a server over TLS that this handles.
-async fn ask_of<R>(names: [&str; 1], from: i32, until: i32, roots: R) -> (Call, Result<Received, ErrorCode>)
+async fn ask_of<R>(certificate: Certificate, roots: R) -> (Call, Result<Received, ErrorCode>)
 where
     R: FnOnce(&Authority) -> Roots,
 {
     let authority = Authority::new();
-    let identity = authority.issue(&names, from, until);
+    let identity = authority.issue(certificate);
     let server = serve(identity.acceptor(&["h2"], Versions::All), hello).await;
     let host = format!("localhost:{}", server.port());
     let mut call = Call::new(&["https://localhost:*"], roots(&authority));
@@ -58,17 +59,16 @@ fn name(code: &ErrorCode) -> String {
 
 #[tokio::test]
 async fn certificates_have_to_be_good() {
-    let (_, received) = ask_of(["localhost"], 2024, 4000, Authority::roots).await;
+    let localhost = || Certificate::of(["localhost"]);
+    let (_, received) = ask_of(localhost(), Authority::roots).await;
     assert_eq!(received.unwrap().body, b"hello");
-    let cases: [(&str, i32, i32); 3] =
-        [("other.example", 2024, 4000), ("localhost", 2000, 2001), ("localhost", 3999, 4000)];
-    for (served, from, until) in cases {
-        let (call, received) = ask_of([served], from, until, Authority::roots).await;
+    for bad in ["other.example".into(), localhost().expired(), localhost().not_yet_valid()] {
+        let (call, received) = ask_of(bad, Authority::roots).await;
         assert_failed(&call, &received, "tls-certificate-error");
         assert_eq!(call.logged()[0].tls, None);
     }
     for roots in [Roots::Mozilla, Roots::These(Vec::new()), Authority::new().roots()] {
-        let (call, received) = ask_of(["localhost"], 2024, 4000, |_| roots).await;
+        let (call, received) = ask_of(localhost(), |_| roots).await;
         assert_failed(&call, &received, "tls-certificate-error");
     }
 }

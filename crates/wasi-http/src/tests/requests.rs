@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use cloister_test_authority::{Authority, Versions};
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming};
 use tokio::sync::Semaphore;
 
 use super::call::{Ask, Call};
-use super::server::{AnyBody, Authority, Versions, drain, frames, serve, serve_counted, serve_plain, whole};
+use super::server::{AnyBody, AsRoots as _, drain, frames, serve, serve_counted, serve_plain, whole};
 use crate::bindings::wasi::http::types::{ErrorCode, Method, Scheme};
 use crate::{EgressOutcome, EgressRequest, MAX_REQUESTS_UNDER_WAY, MAX_REQUESTS_WAITING, TlsVersion};
 

@@ -35,7 +35,9 @@ impl Peer {
         match &self.transport {
             Transport::Plain => Box::pin(self.handshake(TcpStream::connect(self.address).await?)).await,
             Transport::Tls { server_name } => {
-                let tls = Box::pin(RawTls::offering(self.address, server_name, self.protocol.alpn())).await?;
+                let tls =
+                    Box::pin(RawTls::offering(self.address, server_name, self.protocol.alpn().as_bytes()))
+                        .await?;
                 Box::pin(self.handshake(tls.0)).await
             }
         }

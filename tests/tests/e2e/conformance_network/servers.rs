@@ -2,7 +2,7 @@
 
 use super::raw_server;
 use bytes::Bytes;
-use cloister_attestation::TlsKey;
+use cloister_tests::tls_servers::{Authority, Versions};
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
@@ -11,13 +11,10 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyUsagePurpose};
-use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::CertificateDer;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -39,10 +36,10 @@ impl Protocol {
     }
 
     /// Its name in the handshake of TLS.
-    pub(crate) fn alpn(self) -> &'static [u8] {
+    pub(crate) fn alpn(self) -> &'static str {
         match self {
-            Self::Http1 => b"http/1.1",
-            Self::Http2 => b"h2",
+            Self::Http1 => "http/1.1",
+            Self::Http2 => "h2",
         }
     }
 }
@@ -66,20 +63,20 @@ impl Servers {
             ("HTTP_REFUSED", local(closed_port().await)),
             ("HTTP_UNKNOWN", UNKNOWN.to_owned()),
         ];
-        Self { scheme: "http", root: CertificateAuthority::new().certificate, authorities }
+        Self { scheme: "http", root: Authority::new().certificate(), authorities }
     }
 
     /// Over TLS, of which the first speaks this version of HTTP.
     pub(crate) async fn over_tls(protocol: Protocol) -> Self {
-        let (authority, stranger) = (CertificateAuthority::new(), CertificateAuthority::new());
-        let main = serve_tls(authority.acceptor("localhost", protocol), move |stream| {
+        let (authority, stranger) = (Authority::new(), Authority::new());
+        let main = serve_tls(acceptor(&authority, "localhost", protocol), move |stream| {
             answer_requests(stream, protocol)
         });
         let http1 = Protocol::Http1;
-        let raw = serve_tls(authority.acceptor("localhost", http1), raw_server::answer);
+        let raw = serve_tls(acceptor(&authority, "localhost", http1), raw_server::answer);
         let untrusted =
-            serve_tls(stranger.acceptor("localhost", http1), move |stream| answer_requests(stream, http1));
-        let misnamed = serve_tls(authority.acceptor("other.example", http1), move |stream| {
+            serve_tls(acceptor(&stranger, "localhost", http1), move |stream| answer_requests(stream, http1));
+        let misnamed = serve_tls(acceptor(&authority, "other.example", http1), move |stream| {
             answer_requests(stream, http1)
         });
         let plain = serve(move |stream| answer_requests(stream, http1));
@@ -93,7 +90,7 @@ impl Servers {
             ("HTTP_UNKNOWN", UNKNOWN.to_owned()),
             ("HTTP_DENIED", "denied.example:443".to_owned()),
         ];
-        Self { scheme: "https", root: authority.certificate, authorities }
+        Self { scheme: "https", root: authority.certificate(), authorities }
     }
 
     /// The certificate that vouches for those that are to be trusted.
@@ -329,40 +326,9 @@ fn add_headers(response: &mut Response<AnyBody>) {
     headers.insert("proxy-authenticate", HeaderValue::from_static("Basic"));
 }
 
-struct CertificateAuthority {
-    key: TlsKey,
-    parameters: CertificateParams,
-    certificate: CertificateDer<'static>,
-}
-
-impl CertificateAuthority {
-    fn new() -> Self {
-        let key = TlsKey::generate().expect("randomness");
-        let mut parameters = CertificateParams::new(Vec::new()).expect("no names are valid names");
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        parameters.serial_number = Some(1.into());
-        let certificate = parameters.self_signed(&key).expect("it can be signed").into();
-        Self { key, parameters, certificate }
-    }
-
-    /// TLS of a server that this authority knows by `name`.
-    fn acceptor(&self, name: &str, protocol: Protocol) -> TlsAcceptor {
-        let key = TlsKey::generate().expect("randomness");
-        let issuer = Issuer::from_params(&self.parameters, &self.key);
-        let mut parameters = CertificateParams::new(vec![name.to_owned()]).expect("the name is valid");
-        parameters.serial_number = Some(2.into());
-        let certificate = parameters.signed_by(&key, &issuer).expect("it can be signed");
-        let key = PrivatePkcs8KeyDer::from(key.to_pkcs8_der().expect("it has an encoding").to_vec()).into();
-        let mut tls = ServerConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("the provider has it")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.into()], key)
-            .expect("the key is the certificate's");
-        tls.alpn_protocols = vec![protocol.alpn().to_vec()];
-        TlsAcceptor::from(Arc::new(tls))
-    }
+/// TLS 1.3 of a server that this authority knows by `name`.
+fn acceptor(authority: &Authority, name: &str, protocol: Protocol) -> TlsAcceptor {
+    authority.issue(name).acceptor(&[protocol.alpn()], Versions::Tls13)
 }
 
 /// RFC 6761, section 6.4.

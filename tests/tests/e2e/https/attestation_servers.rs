@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cloister_api::{DeploySettings, EvidenceResponse};
 use cloister_client::Collateral;
-use cloister_tests::tls_servers::{Authority, Certificate, Page, Service, TlsServer};
+use cloister_tests::tls_servers::{Authority, Page, Service, TlsServer};
 use cloister_tests::{Enclave, RawTls, Setup, shared};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ async fn serve(authority: &Authority, collateral: &Collateral) -> TlsServer {
     let pages: BTreeMap<String, Page> =
         pages.into_iter().map(|(path, page)| (format!("/sgx/certification/v4/{path}"), page)).collect();
     let service = Service { pages, ..Service::default() };
-    service.start(&authority.vouch_for(Certificate::For("localhost"))).await
+    service.start(&authority.issue("localhost")).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +77,7 @@ async fn quotes_are_verified_with_what_the_named_servers_say() {
     let authority = Authority::new();
     let right = serve(&authority, &collateral(peer).await).await;
     let of_another = serve(&authority, &collateral(&elsewhere).await).await;
-    let empty = Service::default().start(&authority.vouch_for(Certificate::For("localhost"))).await;
+    let empty = Service::default().start(&authority.issue("localhost")).await;
     let unnamed = serve(&authority, &collateral(peer).await).await;
     let url = |server: &TlsServer| at("localhost", server.port());
     let rules: Vec<String> =

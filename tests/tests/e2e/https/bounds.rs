@@ -1,12 +1,12 @@
 //! How much a response may be, and how much a request.
 
 use super::fetcher::{Fetch, Fetcher, at};
-use cloister_tests::tls_servers::{Authority, Behavior, Certificate, Service};
+use cloister_tests::tls_servers::{Authority, Behavior, Service};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_has_eight_mebibytes_of_body_and_a_hundred_headers() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     for behavior in [Behavior::Http1, Behavior::Http2] {
         let server = Service::that(behavior).start(&identity).await;
         let url = at("localhost", server.port());
@@ -38,7 +38,7 @@ async fn a_response_has_eight_mebibytes_of_body_and_a_hundred_headers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_carries_megabytes() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     for behavior in [Behavior::Http1, Behavior::Http2] {
         let server = Service::that(behavior).start(&identity).await;
         let url = at("localhost", server.port());

@@ -20,15 +20,16 @@ async fn server_and_fetcher(test: &str, identity: &Identity) -> (TlsServer, Fetc
 async fn a_certificate_that_is_not_good_for_the_server_now_is_refused() {
     let authority = Authority::new();
     let certificates = [
-        Certificate::ExpiredFor("localhost"),
-        Certificate::NotYetFor("localhost"),
-        Certificate::For("other.example"),
-        Certificate::For("*.localhost"),
+        Certificate::of(["localhost"]).expired(),
+        Certificate::of(["localhost"]).not_yet_valid(),
+        "other.example".into(),
+        "*.localhost".into(),
         // The name, and the address that it has, are two things.
-        Certificate::For("127.0.0.1"),
+        "127.0.0.1".into(),
     ];
     for certificate in certificates {
-        let (server, fetcher, url) = server_and_fetcher("not-good", &authority.vouch_for(certificate)).await;
+        let identity = authority.issue(certificate.clone());
+        let (server, fetcher, url) = server_and_fetcher("not-good", &identity).await;
         let why = fetcher.fails(&Fetch::get(&url).trusting(&[authority.der()])).await;
         assert!(why.contains("certificate"), "{certificate:?}: {why}");
         assert_eq!(server.received(), [], "{certificate:?}");
@@ -38,8 +39,9 @@ async fn a_certificate_that_is_not_good_for_the_server_now_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_authority_is_refused() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
-    let identity = stranger.vouch_for(Certificate::For("localhost"));
+    let authority = Authority::new();
+    let stranger = authority.namesake();
+    let identity = stranger.issue("localhost");
     let (server, fetcher, url) = server_and_fetcher("unknown-authority", &identity).await;
     // Mozilla's roots know neither.
     fetcher.fails(&Fetch::get(&url)).await;
@@ -54,9 +56,9 @@ async fn an_unknown_authority_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_self_signed_certificate_is_believed_where_it_is_a_root() {
-    let identity = Identity::self_signed(Certificate::For("localhost"));
+    let identity = Identity::self_signed("localhost");
     let (server, fetcher, url) = server_and_fetcher("self-signed", &identity).await;
-    let other = Identity::self_signed(Certificate::For("localhost"));
+    let other = Identity::self_signed("localhost");
     fetcher.fails(&Fetch::get(&url)).await;
     fetcher.fails(&Fetch::get(&url).trusting(&[])).await;
     fetcher.fails(&Fetch::get(&url).trusting(&[other.der()])).await;
@@ -64,7 +66,7 @@ async fn a_self_signed_certificate_is_believed_where_it_is_a_root() {
     assert_eq!(fetcher.get(&Fetch::get(&url).trusting(&[identity.der()])).await.status, 200);
     fetcher.remove().await;
 
-    let expired = Identity::self_signed(Certificate::ExpiredFor("localhost"));
+    let expired = Identity::self_signed(Certificate::of(["localhost"]).expired());
     let (server, fetcher, url) = server_and_fetcher("self-signed-old", &expired).await;
     fetcher.fails(&Fetch::get(&url).trusting(&[expired.der()])).await;
     assert_eq!(server.received(), []);
@@ -74,7 +76,7 @@ async fn a_self_signed_certificate_is_believed_where_it_is_a_root() {
 /// As `openssl req -x509` makes them: an authority's certificate. Whoever gives it as a root means the server that shows it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authoritys_own_certificate_is_a_servers_where_it_is_a_root() {
-    let identity = Identity::self_signed_authority(Certificate::For("localhost"));
+    let identity = Identity::self_signed(Certificate::of(["localhost"]).of_an_authority());
     let (server, fetcher, url) = server_and_fetcher("own-authority", &identity).await;
     let why = fetcher.fails(&Fetch::get(&url)).await;
     assert!(why.contains("authority"), "{why}");
@@ -89,7 +91,7 @@ async fn roots_of_a_request_replace_those_of_the_app() {
     let (of_app, of_request) = (Authority::new(), Authority::new());
     let mut urls = Vec::new();
     for authority in [&of_app, &of_request] {
-        let identity = authority.vouch_for(Certificate::For("localhost"));
+        let identity = authority.issue("localhost");
         let server = Service::that(Behavior::Http1).start(&identity).await;
         urls.push(at("localhost", server.port()));
     }
@@ -107,7 +109,7 @@ async fn roots_of_a_request_replace_those_of_the_app() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_certificate_is_no_root() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     let (server, fetcher, url) = server_and_fetcher("no-roots", &identity).await;
     let cut = &authority.der()[..authority.der().len() - 1];
     let pem = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";

@@ -1,13 +1,13 @@
 //! Connections are kept for later requests of the same app that ask for the same.
 
 use super::fetcher::{Fetch, Fetcher, at};
-use cloister_tests::tls_servers::{Authority, Behavior, Certificate, Misbehavior, Service};
+use cloister_tests::tls_servers::{Authority, Behavior, Misbehavior, Service};
 use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_carries_many_requests_of_many_calls() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     for behavior in [Behavior::Http1, Behavior::Http2] {
         let server = Service::that(behavior).start(&identity).await;
         let url = at("localhost", server.port());
@@ -41,7 +41,7 @@ async fn one_connection_carries_many_requests_of_many_calls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_connection_is_for_the_same_trust() {
     let (authority, other) = (Authority::new(), Authority::new());
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     for behavior in [Behavior::Http1, Behavior::Http2] {
         let server = Service::that(behavior).start(&identity).await;
         let url = at("localhost", server.port());
@@ -62,7 +62,7 @@ async fn a_kept_connection_is_for_the_same_trust() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_at_once_do_not_wait_for_one_connection() {
     let authority = Authority::new();
-    let server = Service::default().start(&authority.vouch_for(Certificate::For("localhost"))).await;
+    let server = Service::default().start(&authority.issue("localhost")).await;
     let url = at("localhost", server.port());
     let fetcher = std::sync::Arc::new(Fetcher::deploy("at-once", std::slice::from_ref(&url)).await);
     let fetch = Fetch::get(&url).trusting(&[authority.der()]);
@@ -87,7 +87,7 @@ async fn requests_at_once_do_not_wait_for_one_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_closes_after_each_answer_is_connected_to_again() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     let broken = Service::that(Behavior::Misbehaves(Misbehavior::ShortBody)).start(&identity).await;
     let good = Service::default().start(&identity).await;
     let urls = [at("localhost", broken.port()), at("localhost", good.port())];

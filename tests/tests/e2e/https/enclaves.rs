@@ -205,12 +205,15 @@ async fn a_server_that_is_no_enclave_is_refused() {
         extension(&certificate, &[0x06, 0x0a, 0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01, 0x00]);
     let shown: [(&[u64], Vec<u8>); 2] =
         [(&[2, 23, 133, 5, 4, 9], evidence), (&[1, 2, 840, 113741, 1, 13, 1, 0], quote)];
+    let impostor = |extensions: &[(&[u64], Vec<u8>)]| {
+        Identity::self_signed(Certificate::of(["localhost"]).with_extensions(extensions))
+    };
     let identities = [
-        authority.vouch_for(Certificate::For("localhost")),
-        Identity::impostor(Certificate::For("localhost"), &shown),
-        Identity::impostor(Certificate::For("localhost"), &shown[..1]),
-        Identity::impostor(Certificate::For("localhost"), &shown[1..]),
-        Identity::impostor(Certificate::For("localhost"), &[(shown[0].0, vec![0xff; 100])]),
+        authority.issue("localhost"),
+        impostor(&shown),
+        impostor(&shown[..1]),
+        impostor(&shown[1..]),
+        impostor(&[(shown[0].0, vec![0xff; 100])]),
     ];
     let root = quote_root(peer).await;
     for (number, identity) in identities.iter().enumerate() {

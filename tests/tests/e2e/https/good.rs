@@ -1,13 +1,13 @@
 //! Servers with nothing wrong.
 
 use super::fetcher::{Fetch, Fetcher, at};
-use cloister_tests::tls_servers::{Authority, Behavior, Certificate, Service, Versions};
+use cloister_tests::tls_servers::{Authority, Behavior, Service, Versions};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_versions_of_http_over_both_versions_of_tls() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     let mut servers = Vec::new();
     for versions in [Versions::Tls12, Versions::Tls13] {
         for behavior in [Behavior::Http1, Behavior::Http2, Behavior::Either] {
@@ -56,7 +56,7 @@ async fn servers_are_reached_by_name_and_by_address_of_either_family() {
     }
     for (host, name, at_address) in cases {
         let service = Service { at: at_address, ..Service::default() };
-        let server = service.start(&authority.vouch_for(Certificate::For(name))).await;
+        let server = service.start(&authority.issue(name)).await;
         let fetcher = Fetcher::deploy("reached", &[at(host, server.port())]).await;
         let fetch = Fetch::get(at(host, server.port())).trusting(&[authority.der()]);
         assert_eq!(fetcher.get(&fetch).await.status, 200, "{host}");
@@ -73,7 +73,7 @@ async fn servers_are_reached_by_name_and_by_address_of_either_family() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_method_arrives_with_its_body() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     for behavior in [Behavior::Http1, Behavior::Http2] {
         let server = Service::that(behavior).start(&identity).await;
         let fetcher = Fetcher::deploy("methods", &[at("localhost", server.port())]).await;
@@ -95,7 +95,7 @@ async fn each_method_arrives_with_its_body() {
 #[tokio::test(flavor = "multi_thread")]
 async fn statuses_are_answers_and_no_errors() {
     let authority = Authority::new();
-    let server = Service::default().start(&authority.vouch_for(Certificate::For("localhost"))).await;
+    let server = Service::default().start(&authority.issue("localhost")).await;
     let fetcher = Fetcher::deploy("statuses", &[at("localhost", server.port())]).await;
     for status in [200, 201, 204, 304, 400, 401, 404, 418, 429, 500, 503] {
         let url = format!("{}/status/{status}", at("localhost", server.port()));

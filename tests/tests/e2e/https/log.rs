@@ -2,18 +2,18 @@
 
 use super::fetcher::{Fetch, Fetcher, at};
 use cloister_client::Identity;
-use cloister_tests::tls_servers::{Authority, Behavior, Certificate, Service, Versions};
+use cloister_tests::tls_servers::{Authority, Behavior, Service, Versions};
 use cloister_tests::{Setup, code_hash, shared};
 use std::time::SystemTime;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_request_is_logged_with_what_happened() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     let service = Service { versions: Versions::Tls12, behavior: Behavior::Http1, ..Service::default() };
     let old = service.start(&identity).await;
     let new = Service::that(Behavior::Http2).start(&identity).await;
-    let stranger = Service::default().start(&Authority::new().vouch_for(Certificate::For("localhost"))).await;
+    let stranger = Service::default().start(&Authority::new().issue("localhost")).await;
     let urls = [&old, &new, &stranger].map(|server| at("localhost", server.port()));
     let fetcher = Fetcher::deploy("egress", &urls).await;
     let began = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
@@ -83,7 +83,7 @@ async fn each_request_is_logged_with_what_happened() {
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_the_log_nor_the_host_has_paths_headers_or_bodies() {
     let authority = Authority::new();
-    let server = Service::default().start(&authority.vouch_for(Certificate::For("localhost"))).await;
+    let server = Service::default().start(&authority.issue("localhost")).await;
     let url = at("localhost", server.port());
     let enclave = Setup::new().start();
     let settings = crate::platform::settings();
@@ -117,7 +117,7 @@ async fn neither_the_log_nor_the_host_has_paths_headers_or_bodies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_is_bounded() {
     let authority = Authority::new();
-    let server = Service::default().start(&authority.vouch_for(Certificate::For("localhost"))).await;
+    let server = Service::default().start(&authority.issue("localhost")).await;
     let url = at("localhost", server.port());
     let fetcher = Fetcher::deploy("long-log", std::slice::from_ref(&url)).await;
     let fetch = Fetch::get(&url).trusting(&[authority.der()]);

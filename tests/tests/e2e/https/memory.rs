@@ -1,13 +1,13 @@
 //! What a hostile server makes the host process hold.
 
 use super::fetcher::{Fetch, at};
-use cloister_tests::tls_servers::{Authority, Behavior, Certificate, Misbehavior, Service};
+use cloister_tests::tls_servers::{Authority, Behavior, Misbehavior, Service};
 use cloister_tests::{Machine, given};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gigabyte_costs_no_more_than_the_bound_of_a_body() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     let mut urls = Vec::new();
     for how in [Misbehavior::Gigabyte, Misbehavior::GigabyteInChunks, Misbehavior::EndlessHeaders] {
         let server = Service::that(Behavior::Misbehaves(how)).start(&identity).await;

@@ -4,14 +4,14 @@ use super::fetcher::{Fetch, Fetcher, at};
 use crate::platform::settings;
 use cloister_api::{DeploySettings, Limits};
 use cloister_tests::shared;
-use cloister_tests::tls_servers::{Authority, Behavior, Certificate, Misbehavior, Service};
+use cloister_tests::tls_servers::{Authority, Behavior, Misbehavior, Service};
 use std::time::{Duration, Instant};
 
 /// Ways to break off, of which none is a response.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_without_its_end_is_none() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     for how in [
         Misbehavior::ShortBody,
         Misbehavior::NoLastChunk,
@@ -38,7 +38,7 @@ async fn a_response_without_its_end_is_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_and_bodies_without_end_are_cut_off() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     for (how, most) in [
         (Misbehavior::EndlessHeaders, 16 << 20),
         (Misbehavior::EndlessHeader, 16 << 20),
@@ -62,7 +62,7 @@ async fn heads_and_bodies_without_end_are_cut_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn endless_interim_responses_are_no_response() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     let server = Service::that(Behavior::Misbehaves(Misbehavior::EndlessInformation)).start(&identity).await;
     let url = at("localhost", server.port());
     let fetcher = Fetcher::deploy("interim", std::slice::from_ref(&url)).await;
@@ -77,7 +77,7 @@ async fn endless_interim_responses_are_no_response() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drip_is_not_waited_for() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     let mut drips = Vec::new();
     for how in [Misbehavior::SlowHead, Misbehavior::SlowBody, Misbehavior::Silence] {
         let server = Service::that(Behavior::Misbehaves(how)).start(&identity).await;

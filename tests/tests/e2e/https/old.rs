@@ -1,14 +1,12 @@
 //! Versions of TLS.
 
 use super::fetcher::{Fetch, Fetcher, at};
-use cloister_tests::tls_servers::{
-    Authority, Behavior, Certificate, HandWrittenTls11, OpensslServer, Service, Versions,
-};
+use cloister_tests::tls_servers::{Authority, Behavior, HandWrittenTls11, OpensslServer, Service, Versions};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_1_1_is_not_spoken() {
     let authority = Authority::new();
-    let server = OpensslServer::tls11(&authority.vouch_for(Certificate::For("localhost")));
+    let server = OpensslServer::tls11(&authority.issue("localhost"));
     // A client that is old enough is served: it is the version that is refused below.
     assert_eq!(server.version_for_an_old_client(), "TLSv1.1");
     let by_hand = HandWrittenTls11::start();
@@ -47,9 +45,9 @@ async fn a_server_that_speaks_no_tls_is_no_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_1_2_alone_is_good_enough_and_the_log_says_so() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     for (versions, name) in
-        [(Versions::Tls12, "TLSv1.2"), (Versions::Tls13, "TLSv1.3"), (Versions::Both, "TLSv1.3")]
+        [(Versions::Tls12, "TLSv1.2"), (Versions::Tls13, "TLSv1.3"), (Versions::All, "TLSv1.3")]
     {
         let service = Service { versions, behavior: Behavior::Either, ..Service::default() };
         let server = service.start(&identity).await;

@@ -1,7 +1,7 @@
 //! Redirects: to https only, and where the rules allow.
 
 use super::fetcher::{Fetch, Fetcher, at};
-use cloister_tests::tls_servers::{Authority, Behavior, Certificate, Service, TlsServer};
+use cloister_tests::tls_servers::{Authority, Behavior, Service, TlsServer};
 
 /// Two servers, of which an app may fetch from the first, and perhaps from the second.
 struct Places {
@@ -13,8 +13,8 @@ struct Places {
 impl Places {
     async fn start() -> Self {
         let authority = Authority::new();
-        let first = Service::default().start(&authority.vouch_for(Certificate::For("localhost"))).await;
-        let second = Service::default().start(&authority.vouch_for(Certificate::For("127.0.0.1"))).await;
+        let first = Service::default().start(&authority.issue("localhost")).await;
+        let second = Service::default().start(&authority.issue("127.0.0.1")).await;
         Self { authority, first, second }
     }
 
@@ -107,8 +107,8 @@ async fn redirects_lead_nowhere_that_no_rule_allows() {
 async fn the_next_server_proves_itself_under_the_same_roots() {
     let places = Places::start().await;
     let stranger = Authority::new();
-    let misnamed = places.authority.vouch_for(Certificate::For("other.example"));
-    let unknown = stranger.vouch_for(Certificate::For("localhost"));
+    let misnamed = places.authority.issue("other.example");
+    let unknown = stranger.issue("localhost");
     for identity in [misnamed, unknown] {
         let next = Service::default().start(&identity).await;
         let url = at("localhost", next.port());
@@ -123,7 +123,7 @@ async fn the_next_server_proves_itself_under_the_same_roots() {
 #[tokio::test(flavor = "multi_thread")]
 async fn methods_and_bodies_are_those_that_the_status_says() {
     let authority = Authority::new();
-    let identity = authority.vouch_for(Certificate::For("localhost"));
+    let identity = authority.issue("localhost");
     for behavior in [Behavior::Http1, Behavior::Http2] {
         let server = Service::that(behavior).start(&identity).await;
         let url = at("localhost", server.port());

@@ -1,11 +1,11 @@
 //! What is no request, and where requests may go.
 
 use super::fetcher::{Fetch, Fetcher, at};
-use cloister_tests::tls_servers::{Authority, Certificate, Service, TlsServer};
+use cloister_tests::tls_servers::{Authority, Service, TlsServer};
 
 async fn server() -> (Authority, TlsServer) {
     let authority = Authority::new();
-    let server = Service::default().start(&authority.vouch_for(Certificate::For("localhost"))).await;
+    let server = Service::default().start(&authority.issue("localhost")).await;
     (authority, server)
 }
 
@@ -151,7 +151,7 @@ async fn headers_of_a_request_are_bounded() {
 async fn hosts_that_no_rule_names_are_refused_and_logged() {
     let (authority, server) = server().await;
     let port = server.port();
-    let by_address = Service::default().start(&authority.vouch_for(Certificate::For("127.0.0.1"))).await;
+    let by_address = Service::default().start(&authority.issue("127.0.0.1")).await;
     let fetch = |url: String| Fetch::get(url).trusting(&[authority.der()]);
     let without = Fetcher::deploy("no-rules", &[]).await;
     without.fails(&fetch(at("localhost", port))).await;

@@ -3,15 +3,14 @@
 use std::net::SocketAddr;
 
 use cloister_egress::{EgressOutcome, Roots, TlsVersion};
+use cloister_test_authority::{Authority, Certificate, Identity, Versions};
 use http::{Request as Asked, Response as Answer};
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::call::{Call, get};
-use super::server::{
-    AnyBody, Authority, Identity, Versions, closed_port, listen, listen_at, serve, serve_counted, whole,
-};
+use super::server::{AnyBody, AsRoots as _, closed_port, listen, listen_at, serve, serve_counted, whole};
 use crate::bindings::privasys::enclave_os::https::{RatlsPolicy, Request, TeeType};
 
 async fn hello(_: Asked<Incoming>) -> Answer<AnyBody> {
@@ -76,11 +75,11 @@ async fn tls_1_2_is_enough() {
 async fn bad_certificates_are_told_apart() {
     let authority = Authority::new();
     let cases = [
-        (authority.issue(&["localhost"], 2000, 2001), "has expired"),
-        (authority.issue(&["localhost"], 3999, 4000), "is not valid yet"),
-        (authority.issue(&["other.example"], 2024, 4000), "is for another name"),
+        (authority.issue(Certificate::of(["localhost"]).expired()), "has expired"),
+        (authority.issue(Certificate::of(["localhost"]).not_yet_valid()), "is not valid yet"),
+        (authority.issue("other.example"), "is for another name"),
         (Authority::new().good(), "was not issued by an authority that is trusted"),
-        (Identity::self_signed(&["localhost"]), "was not issued by an authority that is trusted"),
+        (Identity::self_signed("localhost"), "was not issued by an authority that is trusted"),
     ];
     for (identity, expected) in cases {
         let server = serving(identity).await;
@@ -110,7 +109,7 @@ async fn roots_of_a_request_stand_in_for_those_of_the_app() {
 
 #[tokio::test]
 async fn a_certificate_that_nobody_issued_is_its_own_root() {
-    let identity = Identity::self_signed(&["localhost"]);
+    let identity = Identity::self_signed("localhost");
     let roots = Roots::These(vec![identity.certificate()]);
     let server = serving(identity).await;
     let mut call = Call::anywhere(Roots::Mozilla);
@@ -123,12 +122,13 @@ async fn a_certificate_that_nobody_issued_is_its_own_root() {
 /// As `openssl req -x509` makes them.
 #[tokio::test]
 async fn an_authoritys_certificate_is_a_servers_where_it_is_a_root_itself() {
-    let own = |names: &[&str], from, until| Identity::self_signed_authority(names, from, until);
+    let localhost = || Certificate::of(["localhost"]);
+    let own = |certificate: Certificate| Identity::self_signed(certificate.of_an_authority());
     let cases = [
-        (own(&["localhost"], 2024, 4000), None),
-        (own(&["localhost"], 2000, 2001), Some("has expired")),
-        (own(&["localhost"], 3999, 4000), Some("is not valid yet")),
-        (own(&["other.example"], 2024, 4000), Some("is for another name")),
+        (own(localhost()), None),
+        (own(localhost().expired()), Some("has expired")),
+        (own(localhost().not_yet_valid()), Some("is not valid yet")),
+        (own("other.example".into()), Some("is for another name")),
     ];
     for (identity, expected) in cases {
         let itself = identity.certificate();
@@ -144,7 +144,7 @@ async fn an_authoritys_certificate_is_a_servers_where_it_is_a_root_itself() {
         }
     }
     // Another one of the same name and another key; and what such a root is not asked for.
-    let (shown, trusted) = (own(&["localhost"], 2024, 4000), own(&["localhost"], 2024, 4000));
+    let (shown, trusted) = (own(localhost()), own(localhost()));
     let server = serving(shown).await;
     let others = Roots::These(vec![trusted.certificate()]);
     for mut call in [Call::anywhere(others), Call::anywhere(Roots::Mozilla)] {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cloister_egress::{Budget, EgressOutcome, Total};
+use cloister_test_authority::{Authority, Versions};
 use http::{Request as Asked, Response as Answer};
 use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
@@ -13,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::call::{Call, get, send};
-use super::server::{AnyBody, Authority, BoxError, Versions, frames, listen_counted, serve, whole};
+use super::server::{AnyBody, AsRoots as _, BoxError, frames, listen_counted, serve, whole};
 use crate::bindings::privasys::enclave_os::https::{Method, Response};
 use crate::https::MAX_RESPONSE_BYTES;
 

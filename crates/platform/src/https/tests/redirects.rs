@@ -1,12 +1,13 @@
 //! Where responses lead.
 
 use cloister_egress::{EgressOutcome, Roots};
+use cloister_test_authority::{Authority, Versions};
 use http::{Request as Asked, Response as Answer};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::call::{Call, get, header, send, with_headers};
-use super::server::{AnyBody, Authority, Connections, Versions, serve_counted, whole};
+use super::server::{AnyBody, AsRoots as _, Connections, serve_counted, whole};
 use crate::bindings::privasys::enclave_os::https::{Method, RatlsPolicy, Request, TeeType};
 use crate::https::MAX_REDIRECTS;
 use crate::https::error::FetchError;
@@ -176,10 +177,8 @@ async fn roots_of_a_request_count_on_all_of_the_way() {
     let (mut call, authority, url, _) = server().await;
     let strangers = Authority::new();
     let (other, _) = serve_counted(strangers.good().acceptor(&["h2"], Versions::All), lead).await;
-    let Roots::These(roots) = authority.roots() else { unreachable!() };
-    let roots: Vec<_> = roots.iter().map(|root| root.to_vec()).collect();
     let there = format!("{url}/302?https://localhost:{}/end", other.port());
-    let request = Request { ca_roots_der: Some(roots), ..get(&there) };
+    let request = Request { ca_roots_der: Some(vec![authority.der().to_vec()]), ..get(&there) };
     let error = call.fetch(request).await.unwrap_err();
     assert!(error.contains("was not issued by an authority that is trusted"), "{error}");
 }

@@ -3,12 +3,13 @@
 use std::time::SystemTime;
 
 use cloister_egress::{EgressOutcome, EgressRequest, Roots, TlsVersion};
+use cloister_test_authority::{Authority, Versions};
 use http::{Request as Asked, Response as Answer};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::call::{Call, get, header, send, with_headers};
-use super::server::{AnyBody, Authority, Connections, Versions, listen, serve_counted, whole};
+use super::server::{AnyBody, AsRoots as _, Connections, listen, serve_counted, whole};
 use crate::bindings::privasys::enclave_os::https::{Method, Request};
 
 /// Says what it was asked, and answers with what it was sent.
