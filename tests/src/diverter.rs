@@ -1,6 +1,7 @@
 //! The network between a client and an enclave, in the hands of whoever has it.
 
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
@@ -16,7 +17,7 @@ pub struct Diverter {
 struct Path {
     /// Nowhere: connections are closed at once.
     to: Option<SocketAddr>,
-    connections: Vec<AbortHandle>,
+    connections: Vec<(std::net::TcpStream, AbortHandle)>,
 }
 
 impl Diverter {
@@ -34,22 +35,28 @@ impl Diverter {
             while let Ok((mut near, _)) = listener.accept().await {
                 let mut path = own.path();
                 let Some(to) = path.to else { continue };
+                let Ok(cut) = near.as_fd().try_clone_to_owned() else { continue };
                 let carried = tokio::spawn(async move {
                     if let Ok(mut far) = TcpStream::connect(to).await {
                         let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
                     }
                 });
-                path.connections.push(carried.abort_handle());
+                path.connections.push((cut.into(), carried.abort_handle()));
             }
         });
         diverter
     }
 
-    /// Cuts every connection; new ones lead to another address, or nowhere.
+    /// Cuts every connection; new ones lead to another address, or nowhere. Those whom they belonged to are told before this
+    /// returns.
     pub fn divert(&self, to: Option<SocketAddr>) {
         let mut path = self.path();
         path.to = to;
-        path.connections.drain(..).for_each(|connection| connection.abort());
+        for (near, carried) in path.connections.drain(..) {
+            // It may have ended by itself.
+            let _ = near.shutdown(Shutdown::Both);
+            carried.abort();
+        }
     }
 
     /// Cuts every connection; new ones lead where they led.

@@ -1,10 +1,11 @@
 use cloister_api::{Configuration, KeyFingerprint};
 use cloister_client::{Client, ClientError, Endpoint, Identity, Measurement, Policy, Session, TrustAnchor};
 use cloister_host::{DeviceKind, HostError, Launch, LogSink, Running};
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The image under test.
@@ -44,6 +45,10 @@ impl Setup {
         let configuration = Configuration {
             listen: launch.listen.to_string(),
             owners: vec![owner],
+            // What a slow machine needs for an honest client.
+            header_timeout_ms: 60_000,
+            body_timeout_ms: 60_000,
+            grace_ms: 30_000,
             ..Configuration::default()
         };
         Self { launch, configuration, identity, log, state }
@@ -78,6 +83,7 @@ impl Setup {
 fn launch(state: &Path, log: &Arc<Mutex<Vec<String>>>) -> Launch {
     let mut launch = Launch::new(image(), sigstruct(), state);
     launch.device = DeviceKind::Soft;
+    launch.grace = Duration::from_secs(60);
     let lines = Arc::clone(log);
     launch.log = LogSink::new(move |source, line| {
         lines.lock().expect("no test panics while logging").push(format!("{source:?} {line}"));
@@ -205,6 +211,7 @@ impl Enclave {
     fn ended(self, expected: impl FnOnce(&cloister_host::Exit) -> bool) -> Setup {
         let exit = self.running.wait().unwrap_or_else(|error| panic!("the enclave does not end: {error}"));
         assert!(expected(&exit), "{exit:?}");
+        until_nobody_has(&self.state.path().join("volume"));
         let launch = launch(self.state.path(), &self.log);
         let Self { configuration, identity, log, state, .. } = self;
         Setup { launch, configuration, identity, log, state }
@@ -212,6 +219,16 @@ impl Enclave {
 
     fn copy_of_identity(&self) -> Identity {
         Identity::from_pem(&self.identity.to_pem().expect("a key is PEM")).expect("and back")
+    }
+}
+
+/// The disk of an enclave that ended is locked until the last of its threads has left it, which nobody else waits for.
+fn until_nobody_has(volume: &Path) {
+    let file = File::open(volume).expect("the enclave had a disk");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while file.try_lock().is_err() {
+        assert!(Instant::now() < deadline, "threads of the enclave do not leave it");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

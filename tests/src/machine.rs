@@ -197,7 +197,7 @@ fn serve(folder: &Path, arguments: &[&str]) -> Command {
     }
     let mut command = cloister(folder);
     command
-        .args(["serve", "--format", "json", "--device", "soft", "--listen", "127.0.0.1:0", "--grace", "5"])
+        .args(["serve", "--format", "json", "--device", "soft", "--listen", "127.0.0.1:0", "--grace", "30"])
         .arg("--state")
         .arg(folder.join("state"))
         .arg("--owner")

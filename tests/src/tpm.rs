@@ -1,3 +1,4 @@
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -20,8 +21,9 @@ impl SoftTpm {
         let state = tempfile::tempdir().expect("a temporary folder");
         let socket = state.path().join("tpm.sock");
         let child = command(state.path(), &socket).spawn().expect("swtpm can be run: `cargo xtask setup`");
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !socket.exists() {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        // It listens some time after the socket is there.
+        while UnixStream::connect(&socket).is_err() {
             assert!(Instant::now() < deadline, "swtpm does not listen");
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -9,7 +9,7 @@ fn localhost(family: Family) -> SocketAddr {
 }
 
 fn soon<T>(mut attempt: impl FnMut() -> Result<T, SocketFailure>) -> Result<T, SocketFailure> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         match attempt() {
             Err(SocketFailure::WouldBlock) if Instant::now() < deadline => {

@@ -15,23 +15,25 @@ fn problem<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Problem {
     }
 }
 
-async fn refused(session: &Session, wasm: impl Into<Bytes>) -> Problem {
-    problem(session.deploy(&name("refused"), wasm.into(), &for_everybody(), |_| {}).await)
+/// Tests that run at the same time deploy under names of their own: one of two deploys of a name is told to wait.
+async fn refused(session: &Session, app: &str, wasm: impl Into<Bytes>) -> Problem {
+    problem(session.deploy(&name(app), wasm.into(), &for_everybody(), |_| {}).await)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_a_component_is_refused() {
     let session = shared().owner().await;
+    let app = "no-component";
     for bytes in [&b""[..], b"#!/bin/sh", b"\0asm", &[0xff; 100]] {
-        assert_eq!(refused(&session, bytes).await.code, Code::NotAComponent, "{bytes:?}");
+        assert_eq!(refused(&session, app, bytes).await.code, Code::NotAComponent, "{bytes:?}");
     }
-    let module = refused(&session, wat::parse_str("(module)").unwrap()).await;
+    let module = refused(&session, app, wat::parse_str("(module)").unwrap()).await;
     assert_eq!(module.code, Code::CoreModule);
     assert!(module.detail.contains("wasm-tools component new"), "{}", module.detail);
     let whole = guest("toolbox");
-    let cut = refused(&session, whole.slice(..whole.len() / 2)).await;
+    let cut = refused(&session, app, whole.slice(..whole.len() / 2)).await;
     assert_eq!(cut.code, Code::InvalidComponent);
-    assert!(session.apps().await.unwrap().apps.iter().all(|app| app.name != name("refused")));
+    assert!(session.apps().await.unwrap().apps.iter().all(|known| known.name != name(app)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,20 +41,21 @@ async fn a_component_that_is_too_large_is_refused_before_it_is_compiled() {
     let session = shared().owner().await;
     let mut large = guest("toolbox").to_vec();
     large.resize(33 << 20, 0);
-    let problem = refused(&session, large).await;
+    let problem = refused(&session, "too-large", large).await;
     assert_eq!(problem.code, Code::ComponentTooLarge);
     assert!(problem.detail.contains("33554432"), "{}", problem.detail);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unsupported_import_is_named() {
-    let problem = refused(&shared().owner().await, guest("socket-user")).await;
+    let session = shared().owner().await;
+    let problem = refused(&session, "unsupported", guest("socket-user")).await;
     assert_eq!(problem.code, Code::UnsupportedImport);
     assert!(problem.detail.contains("wasi:sockets/tcp-create-socket@0.2.6"), "{}", problem.detail);
     let near = wat::parse_str(
         r#"(component (import "wasi:random/randon@0.2.0" (instance (export "get-random-u64" (func (result u64))))))"#,
     );
-    let problem = refused(&shared().owner().await, near.unwrap()).await;
+    let problem = refused(&session, "unsupported", near.unwrap()).await;
     assert_eq!(problem.code, Code::UnsupportedImport);
     let all = format!("{} {:?}", problem.detail, problem.suggestions);
     assert!(all.contains("wasi:random/random@0.2"), "{all}");
@@ -99,7 +102,7 @@ async fn malformed_json_is_told_where() {
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    let answer = raw.send(request.as_bytes(), Duration::from_secs(5)).await;
+    let answer = raw.send(request.as_bytes(), Duration::from_secs(60)).await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     assert!(answer.contains("application/problem+json"), "{answer}");
     assert!(answer.contains("\"code\":\"malformed-arguments\""), "{answer}");

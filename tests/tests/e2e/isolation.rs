@@ -302,7 +302,7 @@ async fn logs_and_requests_are_read_by_the_owner_only() {
     mine.get("write-log", json!(["line of mine, later"])).await;
     let mut text = Vec::new();
     while !text.windows(LATER.len()).any(|window| window == LATER) {
-        let more = tokio::time::timeout(Duration::from_secs(10), following.next()).await.unwrap().unwrap();
+        let more = tokio::time::timeout(Duration::from_secs(60), following.next()).await.unwrap().unwrap();
         text.extend_from_slice(&more.expect("the log goes on"));
     }
     assert!(!String::from_utf8_lossy(&text).contains("yours"));

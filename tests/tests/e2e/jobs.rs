@@ -65,7 +65,7 @@ fn a_log_is_followed() {
         let found = lines.by_ref().map(Result::unwrap).find(|line| line.contains("numbers and addresses"));
         assert_eq!(found.as_deref(), Some(wanted.as_str()));
     }
-    assert!(began.elapsed() < Duration::from_secs(60));
+    assert!(began.elapsed() < Duration::from_secs(600));
     following.kill().unwrap();
     following.wait().unwrap();
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const BLOCK: usize = 4096;
 const LARGE: u64 = 3 << 20;
@@ -130,7 +130,7 @@ async fn start(lie: Lie) -> (Enclave, Arc<Liar>, Session) {
 async fn attempt(session: &Session, export: &str, arguments: Value) -> Option<Value> {
     let app = name("steady");
     let call = session.call_json(&app, export, &arguments);
-    match tokio::time::timeout(Duration::from_secs(20), call).await.expect("an answer") {
+    match tokio::time::timeout(Duration::from_secs(60), call).await.expect("an answer") {
         Ok(answer) => answer.result.get("ok").cloned(),
         Err(ClientError::Problem(problem)) => {
             assert!(
@@ -281,8 +281,9 @@ async fn what_clients_were_told_survives_power_cuts() {
         }
         assert_eq!(session.check_volume(|_| {}).await.unwrap().damaged, 0, "round {round}");
         drop(session);
-        let writers = told.iter().enumerate().map(|(writer, told)| {
-            let (enclave, mut told) = (Arc::clone(&enclave), *told);
+        let written: [Arc<AtomicU64>; 3] = Default::default();
+        let writers = told.iter().zip(&written).enumerate().map(|(writer, (told, written))| {
+            let (enclave, mut told, written) = (Arc::clone(&enclave), *told, Arc::clone(written));
             tokio::spawn(async move {
                 let session = enclave.caller().await;
                 loop {
@@ -296,10 +297,16 @@ async fn what_clients_were_told_survives_power_cuts() {
                         return told;
                     }
                     told = next;
+                    written.fetch_add(1, Ordering::Relaxed);
                 }
             })
         });
         let writers = writers.collect::<Vec<_>>();
+        let began = Instant::now();
+        while written.iter().any(|written| written.load(Ordering::Relaxed) < 2) {
+            assert!(began.elapsed() < Duration::from_secs(60), "round {round}: {written:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         tokio::time::sleep(Duration::from_millis(150 + 61 * round)).await;
         disk.cut.store(true, Ordering::Relaxed);
         for (told, writer) in told.iter_mut().zip(writers) {

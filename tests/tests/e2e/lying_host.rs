@@ -77,8 +77,8 @@ fn start(lie: Lie) -> (Enclave, Arc<Liar>) {
         told: AtomicU32::new(0),
     });
     let mut setup = Setup::new();
-    setup.configuration.header_timeout_ms = 1_000;
-    setup.configuration.body_timeout_ms = 1_000;
+    setup.configuration.header_timeout_ms = 10_000;
+    setup.configuration.body_timeout_ms = 10_000;
     setup.launch.interference = Some(liar.clone());
     (setup.start(), liar)
 }

@@ -315,7 +315,7 @@ async fn start(mut setup: Setup) -> (Enclave, Arc<Liar>) {
         ["tcp://127.0.0.1:*", "udp://127.0.0.1:1024-65535", "tcp-listen://127.0.0.1:*", "lookup://localhost"];
     let patient = settings(&rules);
     let mut hasty = settings(&rules);
-    hasty.limits = Limits { wall_time_ms: 2_000, ..hasty.limits };
+    hasty.limits = Limits { wall_time_ms: 4_000, ..hasty.limits };
     Probe::deploy(&session, "patient", &patient).await;
     Probe::deploy(&session, "hasty", &hasty).await;
     deploy(&session, "steady", "toolbox").await;
@@ -438,4 +438,4 @@ const EXPORTS: [&str; 11] = [
 ];
 
 /// Far more than any call needs that is not held up.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);

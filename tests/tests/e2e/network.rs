@@ -271,7 +271,7 @@ fn everything(outside: SocketAddr) -> Vec<(&'static str, Value)> {
 
 /// Connects as soon as somebody listens, and gives the address that it connects from.
 fn connect_and_send(at: &str, bytes: &[u8]) -> SocketAddr {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(25);
     loop {
         match TcpStream::connect(at) {
             Ok(mut stream) => {

@@ -127,7 +127,7 @@ impl Echo {
     /// Both queues are first in, first out: what came before the test's own is counted once those are
     /// answered, though nobody waited for an answer to it.
     pub(crate) fn heard(&self) -> u32 {
-        let patience = Some(Duration::from_secs(30));
+        let patience = Some(Duration::from_secs(60));
         let mut answer = [0; 1];
         let mut stream = TcpStream::connect(self.address).expect("it listens");
         stream.set_read_timeout(patience).expect("it is not zero");
@@ -146,15 +146,64 @@ impl Echo {
     }
 }
 
-/// A port of IPv4 loopback that nobody uses for now.
+/// A port of IPv4 loopback that nobody uses, and that nobody gets but who asks for it by its number: it is below those
+/// that Linux gives to others (`net.ipv4.ip_local_port_range`), and each is given once in this process.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has ports");
-    listener.local_addr().expect("it is bound").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes that run at the same time begin at different places.
+    let first = std::process::id().wrapping_mul(97);
+    (0..PORTS.len() as u32)
+        .map(|_| first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)))
+        .map(|number| PORTS.start + (number % PORTS.len() as u32) as u16)
+        .find(|port| {
+            let at = (Ipv4Addr::LOCALHOST, *port);
+            TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok()
+        })
+        .expect("loopback has free ports")
+}
+
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
+
+/// A peer that takes a connection and answers it only when a test says so.
+pub(crate) struct Gate(tokio::net::TcpListener);
+
+/// One whose call waits for its answer.
+pub(crate) struct Held(tokio::net::TcpStream);
+
+impl Gate {
+    pub(crate) async fn start() -> Self {
+        Self(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback has ports"))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.0.local_addr().expect("it is bound").to_string()
+    }
+
+    /// Settings of an app that may come here, and has minutes for it.
+    pub(crate) fn settings(&self) -> DeploySettings {
+        let settings = settings(&[&format!("tcp://{}", self.text())]);
+        DeploySettings { limits: Limits { wall_time_ms: 300_000, ..settings.limits }, ..settings }
+    }
+
+    /// The next one that comes: its call is under way.
+    pub(crate) async fn held(&self) -> Held {
+        let coming = tokio::time::timeout(Duration::from_secs(60), self.0.accept());
+        Held(coming.await.expect("the call does not begin").expect("it listens").0)
+    }
+}
+
+impl Held {
+    /// Answers with what comes until its end.
+    pub(crate) async fn release(mut self) {
+        let (mut from, mut to) = self.0.split();
+        // Who goes has its answer.
+        let _gone = tokio::io::copy(&mut from, &mut to).await;
+    }
 }
 
 /// Arguments of the exports that send bytes and wait for an answer over UDP.
 pub(crate) fn datagram(to: SocketAddr) -> Value {
-    json!([to.to_string(), [1, 2, 3], 2_000])
+    json!([to.to_string(), [1, 2, 3], 20_000])
 }
 
 fn echo_stream(mut stream: TcpStream) {

@@ -147,4 +147,4 @@ fn request(path: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);

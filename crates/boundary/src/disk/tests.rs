@@ -179,6 +179,10 @@ fn threads_use_lanes_of_their_own_and_wait_when_all_are_taken() {
     fn open() -> io::Result<Scripted> {
         OPENED.fetch_add(1, Ordering::Relaxed);
         Ok(scripted(|_| {
+            // Nobody's is free before all are taken; then there is time for more than there may be.
+            while OPENED.load(Ordering::Relaxed) < LANES {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             std::thread::sleep(Duration::from_millis(20));
             frame(DiskResponse::Size(1))
         }))

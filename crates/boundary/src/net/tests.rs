@@ -7,7 +7,7 @@ fn localhost(port: u16) -> SocketAddr {
 }
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), what).await.expect("it takes too long")
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("it takes too long")
 }
 
 async fn accepted(listener: &TcpSocket) -> (TcpSocket, SocketAddr) {

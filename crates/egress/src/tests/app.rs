@@ -94,4 +94,4 @@ pub(super) async fn whole(response: Response<ResponseBody>) -> Result<Bytes, Egr
 }
 
 /// Nothing takes so long.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);

@@ -98,7 +98,7 @@ impl Connections {
 
     /// Waits until this many are open.
     pub(super) async fn open(&self, expected: usize) {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         while self.open.load(Ordering::SeqCst) != expected {
             assert!(std::time::Instant::now() < deadline, "{self:?}, and not {expected}");
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -15,7 +15,7 @@ use wit_parser::{Resolve, SourceMap};
 /// | `/k` | sets the key `k`, then answers `hello` |
 /// | `/w` | waits for a second, then answers `hello` |
 /// | `/b` | answers with the request's body as `/e`, and traps at its end instead of finishing |
-/// | `/g` | answers `hello`, and goes on for a second |
+/// | `/g` | answers `hello`, and goes on for five seconds |
 /// | `/n` | returns without an answer |
 /// | `/t` | traps |
 /// | `/l` | loops for ever |
@@ -200,7 +200,8 @@ const WEB: &str = r#"
       (call $drop-output (local.get $output))
       (call $finish (local.get $body) (i32.const 0) (i32.const 0) (i32.const 128))
       (call $ok (i32.const 128))
-      (if (i32.eq (local.get $what) (i32.const 103)) (then (call $wait))))
+      (if (i32.eq (local.get $what) (i32.const 103))
+        (then (call $wait) (call $wait) (call $wait) (call $wait) (call $wait))))
 "#;
 
 const COMMAND_WORLD: &str = "package test:command;

@@ -154,7 +154,7 @@ async fn a_log_is_followed_until_the_app_goes() {
     }
     for whole in [None, Some(""), Some("follow=false"), Some("a=b")] {
         let answer = admin::logs(&enclave, caller, &name("job"), whole).unwrap();
-        let ends = tokio::time::timeout(Duration::from_secs(10), answer.into_body().collect()).await;
+        let ends = tokio::time::timeout(Duration::from_secs(60), answer.into_body().collect()).await;
         assert!(ends.is_ok(), "{whole:?}");
     }
     let mut followed = admin::logs(&enclave, caller, &name("job"), Some("follow=true")).unwrap().into_body();

@@ -46,7 +46,7 @@ impl Machine {
         QuotingSettings {
             aesm_socket: self.folder().join("aesm.socket"),
             dcap_library: self.folder().join("libsgx_dcap_ql.so.1"),
-            patience: Duration::from_secs(20),
+            patience: Duration::from_secs(60),
             ..QuotingSettings::default()
         }
     }
@@ -58,7 +58,7 @@ impl Machine {
 
     /// The same, which has little patience.
     fn impatient(&self, service: QuotingService) -> PlatformQuoting {
-        let settings = QuotingSettings { service, patience: Duration::from_millis(300), ..self.settings() };
+        let settings = QuotingSettings { service, patience: Duration::from_secs(2), ..self.settings() };
         PlatformQuoting::new(PlatformKind::Simulated, settings, LogSink::discard())
     }
 
@@ -256,7 +256,7 @@ fn who_hangs_is_not_waited_for_and_asked_anew_later() {
     let slow = AtomicBool::new(true);
     dcap.dcap(move |asked, right| {
         if asked == 'q' && slow.swap(false, Ordering::Relaxed) {
-            thread::sleep(Duration::from_secs(2));
+            thread::sleep(Duration::from_secs(10));
         }
         Some(right)
     });

@@ -45,7 +45,7 @@ impl Enclave {
         &self,
         mut attempt: impl FnMut() -> Result<T, SocketFailure>,
     ) -> Result<T, SocketFailure> {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             match attempt() {
                 Err(SocketFailure::WouldBlock) if Instant::now() < deadline => {
@@ -117,7 +117,7 @@ impl Enclave {
     }
 
     fn read_soon(&self, number: u64) -> Result<Vec<u8>, UsercallError> {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             match self.read(number) {
                 Err(UsercallError::WouldBlock) if Instant::now() < deadline => {

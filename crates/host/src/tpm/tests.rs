@@ -29,8 +29,9 @@ impl SoftTpm {
             .spawn()
             .expect("swtpm can be run: `cargo xtask setup` installs it");
         let tpm = Self { process, folder };
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !socket.exists() {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        // A connection would be its only one: it ends with that.
+        while !listens(&socket) {
             assert!(Instant::now() < deadline, "swtpm does not listen");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -40,6 +41,16 @@ impl SoftTpm {
     fn path(&self) -> TpmPath {
         TpmPath::Socket(self.folder.path().join("socket"))
     }
+}
+
+/// Whether somebody listens there, as Linux tells: the kernel's flag of a socket that accepts.
+fn listens(socket: &Path) -> bool {
+    const ACCEPTS: &str = "00010000";
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    sockets.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        fields.nth(3) == Some(ACCEPTS) && fields.next_back().map(Path::new) == Some(socket)
+    })
 }
 
 impl Drop for SoftTpm {

@@ -56,7 +56,7 @@ async fn wall_time_ends_what_fuel_does_not() {
     assert_eq!(failure.reason, FailureReason::TimedOut { limit_ms: 50 });
     assert!(failure.fuel > 0);
     assert!(
-        failure.wall >= Duration::from_millis(50) && failure.wall < Duration::from_secs(5),
+        failure.wall >= Duration::from_millis(50) && failure.wall < Duration::from_secs(60),
         "{failure:?}"
     );
     fails(toolbox(), "spin", "", &limits, Code::TimedOut).await;

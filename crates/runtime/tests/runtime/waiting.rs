@@ -30,7 +30,7 @@ fn a_thousand_calls_wait_for_one_second_together() {
         }
         let took = began.elapsed();
         println!("1,000 calls in {took:?}, a short one in {short:?}");
-        assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(6), "{took:?}");
+        assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(60), "{took:?}");
     });
 }
 
@@ -40,7 +40,7 @@ async fn calls_wait_for_their_turn_and_run_out_of_time_in_it() {
     let runtime = Runtime::new(Settings { call_heap: heap, ..Settings::default() }).unwrap();
     let program = runtime.prepare(&wat::parse_str(WAITER).unwrap(), &()).unwrap();
     let first = program.clone();
-    let first = tokio::spawn(async move { call(&first, "wait", "[400]").await });
+    let first = tokio::spawn(async move { call(&first, "wait", "[5000]").await });
     tokio::task::yield_now().await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     let hurried = Limits { wall_time_ms: 100, ..Limits::default() };
@@ -48,7 +48,7 @@ async fn calls_wait_for_their_turn_and_run_out_of_time_in_it() {
     assert_eq!(failure.reason, FailureReason::TimedOut { limit_ms: 100 });
     // This one has the time.
     assert_eq!(call(&program, "wait", "[1]").await.unwrap().result, 1);
-    assert_eq!(first.await.unwrap().unwrap().result, 400);
+    assert_eq!(first.await.unwrap().unwrap().result, 5000);
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ impl Call {
 
     /// What the log has once there is something.
     pub(super) async fn one_logged(&self) -> EgressRequest {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while self.logged().is_empty() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

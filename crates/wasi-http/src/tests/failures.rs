@@ -158,7 +158,7 @@ async fn a_server_that_does_not_answer_the_handshake() {
     let began = Instant::now();
     let received = call.fetch(&Ask { options, ..Ask::get(&host) }).await;
     assert_failed(&call, &received, "connection-timeout");
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(60));
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn heads_and_bodies_that_do_not_come() {
         });
         Response::new(body.boxed_unsync())
     };
-    let short = Some(Duration::from_millis(300));
+    let short = Some(Duration::from_millis(1_500));
     for alpn in ["h2", "http/1.1"] {
         let server = serve(authority.good().acceptor(&[alpn], Versions::All), slow).await;
         let host = format!("localhost:{}", server.port());
@@ -204,9 +204,9 @@ async fn a_slow_guest_is_no_slow_server() {
     let server = serve(authority.good().acceptor(&["h2"], Versions::All), length).await;
     let host = format!("localhost:{}", server.port());
     let mut call = Call::new(&["https://localhost:*"], authority.roots());
-    let options = [None, Some(Duration::from_millis(200)), None];
+    let options = [None, Some(Duration::from_millis(3_000)), None];
     let (future, body) = call.send_open(&Ask { options, ..Ask::post(&host, "/") }).await;
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    tokio::time::sleep(Duration::from_millis(4_000)).await;
     call.write_body(body, b"late", None).await.unwrap();
     assert_eq!(call.receive(future).await.unwrap().body, b"4");
 }

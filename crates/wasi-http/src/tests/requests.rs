@@ -15,6 +15,9 @@ use super::server::{AnyBody, AsRoots as _, drain, frames, serve, serve_counted, 
 use crate::bindings::wasi::http::types::{ErrorCode, Method, Scheme};
 use crate::{EgressOutcome, EgressRequest, MAX_REQUESTS_UNDER_WAY, MAX_REQUESTS_WAITING, TlsVersion};
 
+/// For what has to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Says what it was asked, and answers with what it was sent, trailers included.
 async fn echo(request: Request<Incoming>) -> Response<AnyBody> {
     let (head, body) = request.into_parts();
@@ -139,11 +142,12 @@ async fn calls_of_one_app_share_connections() {
 #[tokio::test]
 async fn a_body_that_a_guest_does_not_finish_is_not_sent_on() {
     let authority = Authority::new();
-    let ended = Arc::new(Semaphore::new(0));
-    let tell = Arc::clone(&ended);
+    let (begun, ended) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (come, tell) = (Arc::clone(&begun), Arc::clone(&ended));
     let answer = move |request: Request<Incoming>| {
-        let tell = Arc::clone(&tell);
+        let (come, tell) = (Arc::clone(&come), Arc::clone(&tell));
         async move {
+            come.add_permits(1);
             let body = request.into_body().collect().await;
             if body.is_err() {
                 tell.add_permits(1);
@@ -160,10 +164,10 @@ async fn a_body_that_a_guest_does_not_finish_is_not_sent_on() {
     let (future, body) = call.send_open(&Ask::post(&host, "/")).await;
     let stream = call.stream_to(&body).await;
     call.write(&stream, Bytes::from_static(&[1; 100_000])).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::timeout(PATIENCE, begun.acquire_many(2)).await.unwrap().unwrap().forget();
     // The guest lets go of the response, and holds on to the body.
     call.table.delete(future).unwrap();
-    tokio::time::timeout(Duration::from_secs(10), ended.acquire()).await.unwrap().unwrap().forget();
+    tokio::time::timeout(PATIENCE, ended.acquire()).await.unwrap().unwrap().forget();
     drop(call);
     assert_eq!(app.another().fetch(&Ask::get(&host)).await.unwrap().body, b"done");
     assert_eq!(connections.begun(), 1);
@@ -230,10 +234,10 @@ async fn a_guest_that_lets_go_of_a_response_is_logged_with_what_it_read() {
 
 #[tokio::test]
 async fn a_guest_that_does_not_wait_ends_the_request() {
-    let gone = Arc::new(Semaphore::new(0));
-    let (tell, authority) = (Arc::clone(&gone), Authority::new());
+    let (here, gone) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (come, tell, authority) = (Arc::clone(&here), Arc::clone(&gone), Authority::new());
     let never = move |_| {
-        let tell = Arc::clone(&tell);
+        let (come, tell) = (Arc::clone(&come), Arc::clone(&tell));
         async move {
             struct Tell(Arc<Semaphore>);
             impl Drop for Tell {
@@ -242,6 +246,7 @@ async fn a_guest_that_does_not_wait_ends_the_request() {
                 }
             }
             let _tell = Tell(tell);
+            come.add_permits(1);
             std::future::pending::<Response<AnyBody>>().await
         }
     };
@@ -249,11 +254,10 @@ async fn a_guest_that_does_not_wait_ends_the_request() {
     let host = format!("localhost:{}", server.port());
     let mut call = Call::new(&[&format!("https://{host}")], authority.roots());
     let future = call.send(&Ask::get(&host)).await.unwrap();
-    // Until the server has the request.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::timeout(PATIENCE, here.acquire()).await.unwrap().unwrap().forget();
     call.table.delete(future).unwrap();
     assert_eq!(call.one_logged().await.outcome, EgressOutcome::Failed("dropped-by-guest"));
-    tokio::time::timeout(Duration::from_secs(10), gone.acquire()).await.unwrap().unwrap().forget();
+    tokio::time::timeout(PATIENCE, gone.acquire()).await.unwrap().unwrap().forget();
 }
 
 #[tokio::test]
@@ -269,6 +273,10 @@ async fn requests_take_turns_and_too_many_are_refused() {
                 let mut most = seen.lock().unwrap();
                 *most = (*most).max(1000 - held.available_permits());
             }
+            while *seen.lock().unwrap() < MAX_REQUESTS_UNDER_WAY {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            // As long as more would come, if they were let.
             tokio::time::sleep(Duration::from_millis(100)).await;
             Response::new(whole("done"))
         }

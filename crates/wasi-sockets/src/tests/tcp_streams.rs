@@ -256,7 +256,7 @@ async fn the_end_of_a_call_closes_its_sockets() {
 }
 
 async fn is_closed(address: SocketAddr) -> bool {
-    for _ in 0..100 {
+    for _ in 0..3_000 {
         if TcpStream::connect(address).is_err() {
             return true;
         }

@@ -3,8 +3,9 @@
 use super::servers::{Protocol, Servers};
 use super::service::{self, Peer, Subject, Transport};
 use super::{Ended, component_path, report};
+use crate::probe::free_port;
 use cloister_tests::given;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -28,7 +29,7 @@ async fn wasmtime_passes_the_same_cases_of_http_clients() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wasmtime_serves_the_same_service() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let mut child = Command::new(given("CLOISTER_WASMTIME"))
         .args(["serve", "-S", "cli", "--addr", &address.to_string()])
         .arg(component_path("http-server"))

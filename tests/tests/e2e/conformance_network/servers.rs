@@ -1,6 +1,7 @@
 //! The servers that the guest's requests go to, over TLS and in plaintext, and their certificates.
 
 use super::raw_server;
+use crate::probe::free_port;
 use bytes::Bytes;
 use cloister_tests::tls_servers::{Authority, Versions};
 use http_body_util::channel::{Channel, Sender};
@@ -60,7 +61,7 @@ impl Servers {
         let authorities = vec![
             ("HTTP_AUTHORITY", local(main)),
             ("HTTP_RAW", local(raw)),
-            ("HTTP_REFUSED", local(closed_port().await)),
+            ("HTTP_REFUSED", local(free_port())),
             ("HTTP_UNKNOWN", UNKNOWN.to_owned()),
         ];
         Self { scheme: "http", root: Authority::new().certificate(), authorities }
@@ -86,7 +87,7 @@ impl Servers {
             ("HTTP_UNTRUSTED", local(untrusted.await)),
             ("HTTP_MISNAMED", local(misnamed.await)),
             ("HTTP_PLAIN", local(plain.await)),
-            ("HTTP_REFUSED", local(closed_port().await)),
+            ("HTTP_REFUSED", local(free_port())),
             ("HTTP_UNKNOWN", UNKNOWN.to_owned()),
             ("HTTP_DENIED", "denied.example:443".to_owned()),
         ];
@@ -114,10 +115,6 @@ impl Servers {
 
 fn local(port: u16) -> String {
     format!("localhost:{port}")
-}
-
-async fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
 /// Serves connections at a port of its own.

@@ -22,7 +22,7 @@ async fn collateral(enclave: &Enclave) -> Collateral {
         body.len()
     );
     let mut client = RawTls::connect(enclave.address(), "localhost").await.unwrap();
-    let said = client.send(request.as_bytes(), Duration::from_secs(20)).await;
+    let said = client.send(request.as_bytes(), Duration::from_secs(60)).await;
     let (head, body) = said.split_once("\r\n\r\n").expect("it answers");
     assert!(head.starts_with("HTTP/1.1 200"), "{said}");
     let evidence: EvidenceResponse = serde_json::from_str(body).expect("it is evidence");

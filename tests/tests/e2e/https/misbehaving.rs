@@ -26,7 +26,8 @@ async fn a_response_without_its_end_is_none() {
         let began = Instant::now();
         let why = fetcher.fails(&Fetch::get(&url).trusting(&[authority.der()])).await;
         println!("{how:?}: {why}");
-        assert!(began.elapsed() < Duration::from_secs(20), "{how:?}");
+        // A fetch has 60 seconds: it did not wait for them.
+        assert!(began.elapsed() < Duration::from_secs(55), "{how:?}");
         assert_eq!(server.sessions(), 1, "{how:?}");
         let logged = fetcher.app.session.egress(&fetcher.app.name).await.unwrap();
         assert!(logged.requests[0].error.is_some(), "{how:?}: {logged:?}");
@@ -69,7 +70,7 @@ async fn endless_interim_responses_are_no_response() {
     let began = Instant::now();
     let why = fetcher.fails(&Fetch::get(&url).trusting(&[authority.der()])).await;
     println!("{why}; {} KiB, {:?}", server.bytes_written() >> 10, began.elapsed());
-    assert!(began.elapsed() < Duration::from_secs(75));
+    assert!(began.elapsed() < Duration::from_secs(115));
     fetcher.remove().await;
 }
 
@@ -83,7 +84,7 @@ async fn a_drip_is_not_waited_for() {
         let server = Service::that(Behavior::Misbehaves(how)).start(&identity).await;
         let fetch = Fetch::get(at("localhost", server.port())).trusting(&[authority.der()]);
         let test = format!("drip-{how:?}").to_lowercase();
-        let limits = Limits { wall_time_ms: 120_000, ..settings().limits };
+        let limits = Limits { wall_time_ms: 180_000, ..settings().limits };
         let settings = DeploySettings { limits, ..settings() };
         let rules = [at("localhost", server.port())];
         let fetcher = Fetcher::deploy_with(shared(), &test, &rules, settings).await;
@@ -103,6 +104,6 @@ async fn a_drip_is_not_waited_for() {
     for drip in drips {
         let (how, why, took) = drip.await.unwrap();
         println!("{how:?}: {why} after {took:?}");
-        assert!(took > Duration::from_secs(10) && took < Duration::from_secs(75), "{how:?}: {took:?}");
+        assert!(took > Duration::from_secs(10) && took < Duration::from_secs(170), "{how:?}: {took:?}");
     }
 }

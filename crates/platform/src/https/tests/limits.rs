@@ -201,10 +201,10 @@ async fn what_takes_too_long_ends() {
         let silent = serve(authority.good().acceptor(&[alpn], Versions::All), never).await;
         for server in [dripping, silent] {
             let began = Instant::now();
-            let mut call = Call::anywhere(authority.roots()).within(Duration::from_millis(400));
+            let mut call = Call::anywhere(authority.roots()).within(Duration::from_millis(1_500));
             let error = call.fetch(get(&format!("https://localhost:{}/", server.port()))).await.unwrap_err();
             assert_eq!(error, "the response was not there within 60 seconds");
-            assert!((Duration::from_millis(350)..Duration::from_secs(5)).contains(&began.elapsed()));
+            assert!((Duration::from_millis(1_450)..Duration::from_secs(50)).contains(&began.elapsed()));
             assert_eq!(call.logged()[0].outcome, EgressOutcome::Failed("http-response-timeout"));
         }
     }
@@ -214,12 +214,12 @@ async fn what_takes_too_long_ends() {
 #[tokio::test]
 async fn the_time_is_that_of_all_redirects_together() {
     let slow = |_: Asked<Incoming>| async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
         Answer::builder().status(302).header("location", "/").body(whole("")).unwrap()
     };
     let authority = Authority::new();
     let server = serve(authority.good().acceptor(&["h2"], Versions::All), slow).await;
-    let mut call = Call::anywhere(authority.roots()).within(Duration::from_millis(350));
+    let mut call = Call::anywhere(authority.roots()).within(Duration::from_millis(2_100));
     let error = call.fetch(get(&format!("https://localhost:{}/", server.port()))).await.unwrap_err();
     assert_eq!(error, "the response was not there within 60 seconds");
     assert!((2..6).contains(&call.logged().len()));

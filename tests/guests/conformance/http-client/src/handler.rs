@@ -189,7 +189,7 @@ fn several_one_after_the_other() -> Outcome {
 }
 
 fn several_at_once() -> Outcome {
-    let slow = handle(request(Method::Get, "/slow-head/300", &[])?, None)?;
+    let slow = handle(request(Method::Get, "/slow-head/3000", &[])?, None)?;
     let quick = handle(request(Method::Get, "/request", &[])?, None)?;
     same(poll(&[&slow.subscribe(), &quick.subscribe()]), [1])?;
     same(wait(&quick)??.status(), 200)?;

@@ -230,7 +230,7 @@ fn skipping() -> Outcome {
 }
 
 fn waits_for_what_is_slow() -> Outcome {
-    let response = get("/slow-body/300")?;
+    let response = get("/slow-body/3000")?;
     let body = body_of(&response)?;
     let stream = stream_of(&body)?;
     same(stream.blocking_read(100)?, b"a")?;
@@ -340,7 +340,7 @@ fn are_immutable() -> Outcome {
 }
 
 fn are_not_there_before_the_end() -> Outcome {
-    let response = get("/slow-body/300")?;
+    let response = get("/slow-body/3000")?;
     let future = IncomingBody::finish(body_of(&response)?);
     holds("they are not there", future.get().is_none())?;
     same(poll(&[&future.subscribe(), &subscribe_duration(20_000_000)]), [1])?;
@@ -354,7 +354,7 @@ fn are_dropped_before_the_end() -> Outcome {
 }
 
 fn is_not_there_at_once() -> Outcome {
-    let future = handle(request(Method::Get, "/slow-head/300", &[])?, None)?;
+    let future = handle(request(Method::Get, "/slow-head/3000", &[])?, None)?;
     holds("it is not there", future.get().is_none())?;
     same(poll(&[&future.subscribe(), &subscribe_duration(20_000_000)]), [1])?;
     holds("nor now", future.get().is_none())?;

@@ -204,6 +204,20 @@ pub(crate) fn stays_pending(pollable: &Pollable) -> Outcome {
     if ready.contains(&0) { Err(Failure::new("it becomes ready")) } else { Ok(()) }
 }
 
+/// Tries until it passes, for a third of the minute that TIME_WAIT takes.
+///
+/// For what comes after the end of a socket: where the host starts a program just then, that has the socket too until it
+/// has begun (fork(2)).
+pub(crate) fn at_last(mut attempt: impl FnMut() -> Outcome) -> Outcome {
+    for _ in 0..ATTEMPTS {
+        if attempt().is_ok() {
+            return Ok(());
+        }
+        subscribe_duration(BETWEEN_ATTEMPTS).block();
+    }
+    attempt()
+}
+
 /// Everything until the stream is closed.
 pub(crate) fn read_to_end(input: &InputStream) -> Outcome<Vec<u8>> {
     let mut all = Vec::new();
@@ -292,6 +306,9 @@ impl Udp {
 }
 
 /// Nanoseconds after which what has to happen did not.
-const PATIENCE: u64 = 20_000_000_000;
+const PATIENCE: u64 = 50_000_000_000;
+const ATTEMPTS: u32 = 200;
+/// Nanoseconds.
+const BETWEEN_ATTEMPTS: u64 = 100_000_000;
 /// Nanoseconds in which what must not happen would have.
 const A_WHILE: u64 = 50_000_000;

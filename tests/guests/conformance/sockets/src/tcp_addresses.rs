@@ -1,8 +1,8 @@
 //! Which addresses a TCP socket is bound and connected to.
 
 use crate::ends::{
-    Family, accept, add, bind, bound, broadcast, connect, finish_connecting, listener, loopback, mapped,
-    multicast, network, of_nobody, other, port_of, same_address, unbound, unspecified,
+    Family, accept, add, at_last, bind, bound, broadcast, connect, finish_connecting, listener, loopback,
+    mapped, multicast, network, of_nobody, other, port_of, same_address, unbound, unspecified,
 };
 use crate::wasi::sockets::network::{ErrorCode, IpSocketAddress};
 use crate::wasi::sockets::tcp_create_socket::create_tcp_socket;
@@ -144,7 +144,7 @@ fn to_an_address_that_was_in_use(family: Family) -> Outcome {
     drop(first);
     drop(client);
     let second = unbound(family)?;
-    bind(&second, address)?;
+    at_last(|| Ok(bind(&second, address)?))?;
     crate::ends::listen(&second)?;
     drop(connect(address)?);
     Ok(())

@@ -1,8 +1,8 @@
 //! Listening and accepting.
 
 use crate::ends::{
-    Family, accept, add, becomes_ready, bound, connect, finish_connecting, listener, loopback, network, pair,
-    read_exactly, same_address, stays_pending, unbound, write_all,
+    Family, accept, add, at_last, becomes_ready, bound, connect, finish_connecting, listener, loopback,
+    network, pair, read_exactly, same_address, stays_pending, unbound, write_all,
 };
 use crate::wasi::sockets::network::ErrorCode;
 use conformance_suite::{Cases, Outcome, fails, functions, holds, same};
@@ -202,7 +202,9 @@ fn a_backlog_that_is_changed_while_listening(family: Family) -> Outcome {
 
 fn a_listener_that_is_dropped_refuses(family: Family) -> Outcome {
     let address = listener(family)?.local_address()?;
-    fails(finish_connecting(&unbound(family)?, address).map(drop), ErrorCode::ConnectionRefused)
+    let refused =
+        || fails(finish_connecting(&unbound(family)?, address).map(drop), ErrorCode::ConnectionRefused);
+    at_last(refused)
 }
 
 fn the_pollable_becomes_ready_when_connected(family: Family) -> Outcome {

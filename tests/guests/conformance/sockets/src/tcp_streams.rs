@@ -179,10 +179,10 @@ fn zeroes(family: Family) -> Outcome {
 /// Writes until nothing more is permitted.
 fn fill(connection: &Connection) -> Outcome<usize> {
     let mut written = 0;
-    // A permit that is gone may come back when the kernel has taken what was under way.
+    // A permit that is gone may come back when the kernel has taken what was under way, on a slow machine later.
     while written < MOST_IN_FLIGHT {
         let mut permit = connection.output.check_write()?;
-        if permit == 0 && stays_pending(&connection.output.subscribe()).is_err() {
+        if permit == 0 && (0..10).any(|_| stays_pending(&connection.output.subscribe()).is_err()) {
             permit = connection.output.check_write()?;
         }
         if permit == 0 {

@@ -1,7 +1,7 @@
 //! The states of UDP sockets, and which addresses they are bound to and speak with.
 
 use crate::ends::{
-    Family, Udp, add, families, loopback, mapped, multicast, network, of_nobody, other, port_of,
+    Family, Udp, add, at_last, families, loopback, mapped, multicast, network, of_nobody, other, port_of,
     same_address, udp_bind, udp_bound, unspecified,
 };
 use crate::wasi::sockets::network::{ErrorCode, IpSocketAddress};
@@ -150,7 +150,7 @@ fn to_a_free_port(family: Family) -> Outcome {
 fn to_a_port_of_ones_choice(family: Family) -> Outcome {
     let free = udp_bound(family)?.local_address()?;
     let socket = create_udp_socket(family)?;
-    udp_bind(&socket, free)?;
+    at_last(|| Ok(udp_bind(&socket, free)?))?;
     same_address(socket.local_address()?, free)
 }
 
