@@ -117,7 +117,8 @@ impl Upstream {
         if let Some((failure, at)) = &state.failure
             && *at >= asked
         {
-            return Err(ProxyError::NoSession(Arc::clone(failure)));
+            let failure = ProxyError::NoSession(Arc::clone(failure));
+            return least.map(|(_, session)| session).ok_or(failure);
         }
         let opened = self.open(server_name, &mut state).await;
         match (opened, least) {

@@ -232,30 +232,38 @@ async fn both_directions_stream() {
 
 #[tokio::test]
 async fn clients_that_do_not_read_hold_up_nobody() {
-    let mut enclave = FakeEnclave::new();
-    enclave.answer = {
-        let large = Bytes::from(vec![b'x'; 64 << 20]);
-        Arc::new(move |line, _| match line {
-            "GET /v1/metrics" => response(200, "text/plain", large.clone()),
-            _ => response(200, "application/json", "{\"status\":\"ok\"}"),
-        })
-    };
+    let enclave = with_much_to_read();
     let local = Local::start(&enclave).await;
-    let mut idle = Vec::new();
-    for _ in 0..80 {
-        let mut stream = TcpStream::connect(local.address).await.unwrap();
-        stream.write_all(b"GET /v1/metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        let mut begin = [0; 15];
-        stream.read_exact(&mut begin).await.unwrap();
-        assert_eq!(&begin, b"HTTP/1.1 200 OK");
-        idle.push(stream);
-    }
+    let idle = clients_that_do_not_read(&local, 80).await;
     let (quick, slow) = (local.get("/v1/health"), Duration::from_secs(60));
     let answer = tokio::time::timeout(slow, quick).await.expect("it waits for nobody");
     assert_eq!(answer.status, 200);
     // 64 in the first session, the others in another.
     assert_eq!(enclave.seen().iter().filter(|line| *line == EVIDENCE).count(), 2);
     drop(idle);
+}
+
+#[tokio::test]
+async fn requests_beyond_a_session_wait_where_there_is_no_other() {
+    let mut enclave = with_much_to_read();
+    let sessions = Arc::new(AtomicU32::new(0));
+    enclave.make_evidence = {
+        let sessions = Arc::clone(&sessions);
+        Arc::new(move |enclave, binding| match sessions.fetch_add(1, Ordering::Relaxed) {
+            0 => enclave.evidence(binding),
+            _ => panic!("the enclave takes no further session"),
+        })
+    };
+    let local = Local::start(&enclave).await;
+    let mut idle = clients_that_do_not_read(&local, 64).await;
+    let make_room = async {
+        while sessions.load(Ordering::Relaxed) < 2 {
+            tokio::task::yield_now().await;
+        }
+        idle.pop();
+    };
+    let (answer, ()) = tokio::join!(local.get("/v1/health"), make_room);
+    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]
@@ -312,4 +320,28 @@ async fn garbage_is_answered_or_closed_and_hurts_nobody() {
         assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
     }
     assert_eq!(local.get("/v1/health").await.status, 200);
+}
+
+/// Its counters are 64 MiB.
+fn with_much_to_read() -> FakeEnclave {
+    let large = Bytes::from(vec![b'x'; 64 << 20]);
+    let answer = move |line: &str, _: &[u8]| match line {
+        "GET /v1/metrics" => response(200, "text/plain", large.clone()),
+        _ => response(200, "application/json", "{\"status\":\"ok\"}"),
+    };
+    FakeEnclave { answer: Arc::new(answer), ..FakeEnclave::new() }
+}
+
+/// They have seen the beginning of the answer, and take no more of it.
+async fn clients_that_do_not_read(local: &Local, count: usize) -> Vec<TcpStream> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(local.address).await.unwrap();
+        stream.write_all(b"GET /v1/metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut begin = [0; 15];
+        stream.read_exact(&mut begin).await.unwrap();
+        assert_eq!(&begin, b"HTTP/1.1 200 OK");
+        clients.push(stream);
+    }
+    clients
 }
