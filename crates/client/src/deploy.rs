@@ -7,10 +7,10 @@ use cloister_api::{
     API_PATH, AppDescription, AppName, BUNDLE, DeployEvent, DeploySettings, ENDORSEMENTS_HEADER, Endorsement,
     MAX_ENDORSEMENTS_TEXT, MAX_SETTINGS, NDJSON, SETTINGS_HEADER, WASM,
 };
+use cloister_channel_body::{Channel, Sender};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
-use http_body_util::channel::{Channel, Sender};
 use hyper::body::Incoming;
 use std::pin::pin;
 use std::sync::Mutex;

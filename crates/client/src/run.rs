@@ -5,10 +5,10 @@ use cloister_api::{
     API_PATH, AppName, EXPECTED_CODE_HEADER, MAX_RUN_FRAME, MAX_RUN_REQUEST, Problem, RUN, RUN_FRAME_HEAD,
     RUN_HEADER, RunEnd, RunRequest, RunTag,
 };
+use cloister_channel_body::{Channel, Sender};
 use http::header::CONTENT_TYPE;
 use http::{Method, Request};
 use http_body_util::BodyExt;
-use http_body_util::channel::{Channel, Sender};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use std::sync::{Mutex, PoisonError};

@@ -2,8 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use cloister_api::{Code, NDJSON, Problem};
+use cloister_channel_body::Channel;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::{BodyExt, Channel, Full};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
 use std::convert::Infallible;
@@ -317,7 +318,7 @@ mod tests {
     #[tokio::test]
     async fn a_broken_body_is_a_bad_request() {
         let (sender, body) = Channel::<Bytes, std::io::Error>::new(2);
-        sender.abort(std::io::ErrorKind::ConnectionReset.into());
+        sender.abort(std::io::ErrorKind::ConnectionReset.into()).await.unwrap();
         assert_eq!(read(body, 5, PATIENCE).await.unwrap_err().code, Code::BadRequest);
     }
 

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use cloister_api::{
     AppDescription, AppName, BUNDLE, Code, DeployEvent, Endorsement, KeyFingerprint, NDJSON, Problem, WASM,
 };
+use cloister_channel_body::Channel;
 use cloister_runtime::{Program, Progress};
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use http_body_util::Channel;
 use hyper::body::Incoming;
 use receive::Receiver;
 use std::sync::Arc;

@@ -9,11 +9,10 @@ use cloister_api::{
     AppName, BACKUP, BACKUP_BLOCK, BACKUP_END, BACKUP_EPOCH_HEADER, CheckEvent, Code, MAX_BACKUP_CHUNK,
     Problem, VolumeStatistics,
 };
+use cloister_channel_body::Channel;
 use cloister_volume::{Backup, CheckReport, Chunk, Damage};
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::Channel;
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -176,7 +175,7 @@ fn frame(block: u64, bytes: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-type Sender = http_body_util::channel::Sender<Bytes, Infallible>;
+type Sender = cloister_channel_body::Sender<Bytes>;
 
 /// Whether the client took it in time.
 async fn send(sender: &mut Sender, bytes: Bytes, patience: Duration) -> bool {

@@ -13,12 +13,12 @@ mod platform;
 
 use bytes::Bytes;
 use cloister_api::RunTag;
+use cloister_channel_body::Channel;
 use cloister_client::{Measurement, Policy};
 use cloister_proxy::{Exposure, Listener, ProxyError, Settings};
 use enclave::{CLAIMED, CODE_HASH, FakeEnclave, response};
 use http::Request;
 use http_body_util::BodyExt;
-use http_body_util::channel::Channel;
 use hyper_util::rt::TokioIo;
 use local::{Local, address_of};
 use serde_json::json;

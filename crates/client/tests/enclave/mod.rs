@@ -8,9 +8,9 @@ use cloister_api::{
     RunTag, VolumeState,
 };
 use cloister_attestation::*;
+use cloister_channel_body::Channel;
 use cloister_client::{Client, Endpoint, Measurement, Policy, TrustAnchor};
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::channel::Channel;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;

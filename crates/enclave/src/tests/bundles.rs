@@ -4,7 +4,7 @@ use super::*;
 use crate::deploy::receive::Receiver;
 use cloister_api::{Directory, EntryHead, EntryKind, MAX_NETWORK_RULES, NetworkPolicy};
 use cloister_attestation::AssetsHash;
-use http_body_util::Channel;
+use cloister_channel_body::Channel;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bundle_becomes_an_app_with_files_and_assets() {

@@ -3,8 +3,9 @@
 use super::web::{Sender, nothing, one, two};
 use super::*;
 use cloister_api::{RUN_HEADER, RunEnd, RunTag};
+use cloister_channel_body::Channel;
 use http::Method;
-use http_body_util::{Channel, Either};
+use http_body_util::Either;
 
 async fn commanding() -> Arc<Enclave> {
     let enclave = start(Arc::new(MemoryDisk::new(MAX_BLOCKS)));

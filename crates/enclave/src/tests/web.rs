@@ -3,8 +3,9 @@
 use super::*;
 use crate::deploy::Kind;
 use crate::server;
+use cloister_channel_body::Channel;
 use http::{HeaderMap, Method, Response, StatusCode, Version, header};
-use http_body_util::{BodyExt, Channel};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cloister_channel_body::Channel;
 use cloister_test_authority::{Authority, Certificate, Versions};
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use http_body_util::channel::Channel;
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -323,7 +323,7 @@ async fn a_response_that_breaks_off() {
             let _ = sender.send_data(Bytes::from_static(b"abc")).await;
             // Until that is sent.
             tokio::time::sleep(Duration::from_millis(100)).await;
-            sender.abort("broken".into());
+            sender.abort("broken".into()).await.unwrap();
         });
         Response::new(body.boxed_unsync())
     };

@@ -3,8 +3,8 @@
 use super::raw_server;
 use crate::probe::free_port;
 use bytes::Bytes;
+use cloister_channel_body::{Channel, Sender};
 use cloister_tests::tls_servers::{Authority, Versions};
-use http_body_util::channel::{Channel, Sender};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
@@ -266,7 +266,10 @@ async fn echo(request: Request<Incoming>, mut body: Written) {
                     return;
                 }
             }
-            Err(error) => return body.abort(io::Error::other(error)),
+            Err(error) => {
+                let _gone = body.abort(io::Error::other(error)).await;
+                return;
+            }
         }
     }
 }
@@ -303,7 +306,7 @@ async fn truncate(mut body: Written) {
     if body.send_data(Bytes::from_static(b"0123456789")).await.is_ok() {
         // So that what was sent is on its way before the connection ends.
         tokio::time::sleep(Duration::from_millis(100)).await;
-        body.abort(io::ErrorKind::ConnectionReset.into());
+        let _gone = body.abort(io::ErrorKind::ConnectionReset.into()).await;
     }
 }
 

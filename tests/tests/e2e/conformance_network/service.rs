@@ -4,8 +4,8 @@ use super::requests::{AnyBody, read, text, whole};
 use super::servers::Protocol;
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
+use cloister_channel_body::Channel;
 use http_body_util::BodyExt as _;
-use http_body_util::channel::Channel;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -175,7 +175,7 @@ async fn body_of_request_broken_off(peer: &Peer) -> anyhow::Result<()> {
     let breaking_off = async {
         sender.send_data(Bytes::from_static(b"half of it")).await.context("the service takes it")?;
         tokio::time::sleep(Duration::from_millis(100)).await;
-        sender.abort(io::ErrorKind::ConnectionReset.into());
+        let _gone = sender.abort(io::ErrorKind::ConnectionReset.into()).await;
         anyhow::Ok(())
     };
     let (sent, broken_off) = tokio::join!(sent, breaking_off);

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cloister_channel_body::Channel;
 use cloister_egress::{Budget, EgressOutcome, Total};
 use cloister_test_authority::{Authority, Versions};
 use http::{Request as Asked, Response as Answer};
 use http_body_util::BodyExt;
-use http_body_util::channel::Channel;
 use hyper::body::{Frame, Incoming};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
