@@ -29,6 +29,8 @@ use zeroize::Zeroizing;
 pub struct Client {
     policy: Policy,
     identity: Option<Identity>,
+    /// The only TLS key that the identity is shown to.
+    shown_to: Option<[u8; 32]>,
     /// As it was given.
     token: Option<Secret>,
     collateral: CollateralFrom,
@@ -45,6 +47,7 @@ impl Client {
         Self {
             policy,
             identity: None,
+            shown_to: None,
             token: None,
             collateral: CollateralFrom::Enclave,
             timeouts: Timeouts::default(),
@@ -56,8 +59,15 @@ impl Client {
     /// The same client that authenticates itself, as an owner has to.
     pub fn with_identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
+        self.shown_to = None;
         self.tls = OnceLock::new();
         self
+    }
+
+    /// As [`with_identity`](Self::with_identity), for the enclave alone whose TLS key has this fingerprint, as its verified claims
+    /// have it: a handshake with anybody else ends before the identity is shown.
+    pub fn with_identity_for(self, identity: Identity, tls_key: [u8; 32]) -> Self {
+        Self { shown_to: Some(tls_key), ..self.with_identity(identity) }
     }
 
     /// The same client that shows this token of an OpenID Connect issuer with every request of a verified session, and never
@@ -166,7 +176,7 @@ impl Client {
         if let Some(configuration) = self.tls.get() {
             return Ok(Arc::clone(configuration));
         }
-        let configuration = tls::configuration(self.identity.as_ref())?;
+        let configuration = tls::configuration(self.identity.as_ref(), self.shown_to)?;
         Ok(Arc::clone(self.tls.get_or_init(|| configuration)))
     }
 

@@ -1,19 +1,24 @@
 use crate::{ClientError, Identity};
+use cloister_attestation::key_fingerprint;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use std::sync::Arc;
 
-/// TLS 1.3 alone, without resumption: in every session the peer proves anew that it holds its certificate's key.
-pub(crate) fn configuration(identity: Option<&Identity>) -> Result<Arc<ClientConfig>, ClientError> {
+/// TLS 1.3 alone, without resumption: in every session the peer proves anew that it holds its certificate's key, which
+/// has to be this one, where one is given.
+pub(crate) fn configuration(
+    identity: Option<&Identity>,
+    peer: Option<[u8; 32]>,
+) -> Result<Arc<ClientConfig>, ClientError> {
     let provider = Arc::new(rustls_graviola::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| ClientError::Identity(error.to_string()))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(DeferToEvidence { provider }));
+        .with_custom_certificate_verifier(Arc::new(DeferToEvidence { provider, peer }));
     let mut configuration = match identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
@@ -34,18 +39,26 @@ pub(crate) fn configuration(identity: Option<&Identity>) -> Result<Arc<ClientCon
 #[derive(Debug)]
 struct DeferToEvidence {
     provider: Arc<CryptoProvider>,
+    /// Fingerprint of the only key that is accepted. Any other ends the handshake before this end's certificate is sent (RFC
+    /// 8446, section 2: the server is authenticated first).
+    peer: Option<[u8; 32]>,
 }
 
 impl ServerCertVerifier for DeferToEvidence {
     fn verify_server_cert(
         &self,
-        _certificate: &CertificateDer<'_>,
+        certificate: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
         _name: &ServerName<'_>,
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        match self.peer {
+            Some(peer) if key_fingerprint(certificate) != Ok(peer) => {
+                Err(CertificateError::ApplicationVerificationFailure.into())
+            }
+            _ => Ok(ServerCertVerified::assertion()),
+        }
     }
 
     fn verify_tls12_signature(

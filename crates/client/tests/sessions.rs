@@ -64,6 +64,19 @@ async fn every_session_is_verified_anew() {
     assert_eq!(enclave.seen(), ["POST /v1/evidence", "POST /v1/evidence"]);
 }
 
+#[tokio::test]
+async fn an_identity_for_one_enclave_is_shown_to_no_other() {
+    let (enclave, other) = (FakeEnclave::new(), FakeEnclave::new());
+    let identity = Identity::generate().unwrap();
+    let key = identity.fingerprint();
+    let client = enclave.client().with_identity_for(identity, enclave.claims.tls_key);
+    let refused = client.connect(&other.serve().await).await.unwrap_err();
+    assert!(matches!(refused, ClientError::Tls { .. }), "{refused}");
+    assert!(other.clients.lock().unwrap().is_empty() && other.seen().is_empty());
+    client.connect(&enclave.serve().await).await.unwrap().health().await.unwrap();
+    assert_eq!(enclave.clients.lock().unwrap().iter().map(hex::encode).collect::<Vec<_>>(), [key]);
+}
+
 /// The server offers tickets, and a client keeps its TLS configuration: evidence is bound to a handshake that was made from
 /// nothing all the same.
 #[tokio::test]

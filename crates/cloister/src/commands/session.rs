@@ -88,7 +88,8 @@ impl Connection {
             && settings.token.is_none()
             && let Some(identity) = usual_identity(&session, app)
         {
-            let connected = client.with_identity(identity).connect(&endpoint).await;
+            let connected =
+                client.with_identity_for(identity, session.claims().tls_key).connect(&endpoint).await;
             session = connected.map_err(|error| unconnected(error, settings))?;
         }
         Ok(Self { session, host: settings.host.clone() })
